@@ -1,0 +1,1 @@
+"""The command line: arguments, words, exit status; the only room that prints."""

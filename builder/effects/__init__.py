@@ -1,0 +1,1 @@
+"""What maintainer scripts would have done, as entries of the tree; core, no I/O."""

@@ -1,0 +1,1 @@
+"""Files of mirrors: bounded, digest-checked, parallel, retried, resumed."""

@@ -1,0 +1,1 @@
+"""Package formats, independent of each other, behind one protocol; core, no I/O."""

@@ -1,0 +1,1 @@
+"""Debian packages and archives: versions, relations, releases, indexes, archives, database."""

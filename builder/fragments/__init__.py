@@ -1,0 +1,1 @@
+"""Package blob to fragment, cached by content."""

@@ -1,0 +1,1 @@
+"""Exact bytes of an OCI image: config, manifest, index; core, no I/O."""

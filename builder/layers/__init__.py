@@ -1,0 +1,1 @@
+"""Layer plan, canonical tar, compression; core, no I/O."""

@@ -1,0 +1,1 @@
+"""The stages in order; every port is passed in; decides nothing."""

@@ -1,0 +1,1 @@
+"""Distributions' data, mirrors, and the drive of a format's snapshot flow."""

@@ -1,0 +1,1 @@
+"""Universe, solver, policy, explanation: which packages answer a spec; core, no I/O."""

@@ -1,0 +1,1 @@
+"""Content-addressed files and an action cache, atomic and safe for many processes."""

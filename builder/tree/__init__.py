@@ -1,0 +1,1 @@
+"""Entries of an image and the rules by which they merge; core, no I/O."""

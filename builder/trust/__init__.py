@@ -1,0 +1,1 @@
+"""Signature checks; core, no I/O."""
