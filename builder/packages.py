@@ -132,7 +132,7 @@ class Want(msgspec.Struct, frozen=True, kw_only=True):
     optional: bool = False
 
 
-class IndexReference(msgspec.Struct, frozen=True, kw_only=True):
+class IndexReference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A package list that a signed release names.
 
     path    the compressed file to fetch, below the archive root (by-hash where offered)
@@ -146,7 +146,7 @@ class IndexReference(msgspec.Struct, frozen=True, kw_only=True):
     digest: Digest
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One verified state of one suite.
 
     repository    the repository's name in the spec, or the distribution's (``debian``)

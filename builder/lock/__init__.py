@@ -1,1 +1,9 @@
 """The lock: the waist of the program, all that an image is a function of; no I/O."""
+
+from builder.lock.answers import answers
+from builder.lock.file import read_lock, write_lock
+from builder.lock.model import Lock, LockedArchitecture, LockedBase, LockedPackage
+
+__all__ = [
+    "Lock", "LockedArchitecture", "LockedBase", "LockedPackage", "answers", "read_lock", "write_lock",
+]  # fmt: skip

@@ -8,7 +8,9 @@ from builder.digests import Digest
 from builder.packages import Snapshot
 
 
-class LockedPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LockedPackage(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """One package of one architecture's set.
 
     repository      name of the repository it is fetched from (`Snapshot.repository`)
@@ -34,21 +36,21 @@ class LockedPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     requested_by: tuple[str, ...] = ()
 
 
-class LockedArchitecture(msgspec.Struct, frozen=True, kw_only=True):
+class LockedArchitecture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The packages of one architecture, sorted by name."""
 
     architecture: str
     packages: tuple[LockedPackage, ...]
 
 
-class LockedBase(msgspec.Struct, frozen=True, kw_only=True):
+class LockedBase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base spec's lock: its path as the spec says it, and the sha256 of the lock file's bytes."""
 
     spec: str
     digest: Digest
 
 
-class Lock(msgspec.Struct, frozen=True, kw_only=True):
+class Lock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that an image is a function of, with the spec and the local files it names.
 
     answers    digest of the parts of the spec that the choice depends on: stale when it differs
@@ -56,6 +58,8 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     epoch      seconds since 1970: newest snapshot date
     snapshots  every suite that was looked at, in the order of the sources
     layers     the layer plan, bottom first: the source packages each layer holds
+    max_layers ``layers.max`` that the plan was made for; another number asks for another plan, but
+               not for another choice of packages
     """
 
     version: int = 1
@@ -67,6 +71,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     snapshots: tuple[Snapshot, ...]
     architectures: tuple[LockedArchitecture, ...]
     layers: tuple[tuple[str, ...], ...] = ()
+    max_layers: int = 20
 
     def packages(self, architecture: str) -> tuple[LockedPackage, ...]:
         """Return the packages of ARCHITECTURE; () if the lock has none."""
