@@ -22,7 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         result = imgbuild.main(
-            args=list(sys.argv[1:] if argv is None else argv), prog_name="imgbuild", standalone_mode=False
+            args=list(sys.argv[1:] if argv is None else argv),
+            prog_name="imgbuild",
+            standalone_mode=False,
         )
         sys.stdout.flush()
     except ImgbuildError as error:
@@ -58,7 +60,9 @@ def _complain(error: ImgbuildError) -> None:
 
     text = error.render()
     if has_colour(sys.stderr):
-        text = text.replace("error:", "\x1b[1;31merror:\x1b[0m").replace("hint:", "\x1b[1;36mhint:\x1b[0m")
+        text = text.replace("error:", "\x1b[1;31merror:\x1b[0m").replace(
+            "hint:", "\x1b[1;36mhint:\x1b[0m"
+        )
     click.echo(text, err=True)
 
 

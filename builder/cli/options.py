@@ -61,5 +61,7 @@ def cache_option(function: Function) -> Function:
 
 def word_options(function: Function) -> Function:
     """Add ``--quiet`` and ``--json``."""
-    function = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(function)
+    function = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
+        function
+    )
     return click.option("-q", "--quiet", is_flag=True, help="Print warnings and errors only.")(function)

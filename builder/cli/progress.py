@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from builder.cli.terminal import has_colour, human_size, is_terminal
 from builder.reporting import Event, StageAdvanced, StageBegan, StageEnded, Warned
@@ -34,7 +34,7 @@ class Console(Protocol):
     def __call__(self, event: Event) -> None:
         """Show EVENT."""
 
-    def __enter__(self) -> Console:
+    def __enter__(self) -> Self:
         """Begin to show."""
 
     def __exit__(
@@ -51,7 +51,7 @@ class Plain:
         self._lock = threading.Lock()
         self._begun: dict[str, float] = {}
 
-    def __enter__(self) -> Plain:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -82,7 +82,7 @@ class Bars:
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
