@@ -1,4 +1,3 @@
-# ruff: noqa: PTH - pathlib costs 18 ms to import, more than a warm build spends in the store
 """Files of the store: notes, locks, and operating-system errors put into our words.
 
 A *note* is the modification time that a file of the store is given once its content has been
@@ -11,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,11 +27,13 @@ _SPREAD = 0x9E3779B1
 MODE = 0o444
 """Of every finished file, whatever the umask: others read it, nobody writes it by mistake."""
 
+_MAKE_ROOM = "free some space, run `imgbuild cache gc --max-size 5G`, or move the cache with --cache"
+_NO_LOCKS = "the file system has no locks; put the cache on a local disk with --cache"
 _HINTS = {
-    errno.ENOSPC: "free some space, run `imgbuild cache gc --max-size 5G`, or move the cache with --cache",
-    errno.EDQUOT: "free some space, run `imgbuild cache gc --max-size 5G`, or move the cache with --cache",
-    errno.ENOLCK: "the file system has no locks; put the cache on a local disk with --cache",
-    errno.EOPNOTSUPP: "the file system has no locks; put the cache on a local disk with --cache",
+    errno.ENOSPC: _MAKE_ROOM,
+    errno.EDQUOT: _MAKE_ROOM,
+    errno.ENOLCK: _NO_LOCKS,
+    errno.EOPNOTSUPP: _NO_LOCKS,
     errno.EIO: "the disk or the network share reports damage; put the cache elsewhere with --cache",
 }
 _OTHER_PLACE = "choose a folder that you may write to with --cache or IMGBUILD_CACHE"
@@ -131,8 +133,6 @@ def set_times(place: str | int, used_ns: int, noted_ns: int) -> None:
 
 def hash_file(path: str) -> tuple[Digest, os.stat_result]:
     """Return the digest of file PATH and its stat, taken before the first byte was read."""
-    import hashlib
-
     with open(path, "rb", buffering=0) as stream:
         stat = os.fstat(stream.fileno())
         return Digest(f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"), stat

@@ -1,4 +1,3 @@
-# ruff: noqa: PTH - see builder/store/files.py
 """A blob that arrives over several attempts, perhaps of several processes."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: PTH - see builder/store/files.py
 """Where the store is when nobody says, and when somebody does."""
 
 from __future__ import annotations

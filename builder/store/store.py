@@ -1,4 +1,3 @@
-# ruff: noqa: PTH - see builder/store/files.py
 """The store: blobs by digest and results of actions by key, shared by many processes.
 
     ROOT/
@@ -303,8 +302,9 @@ def read_record(content: bytes, *, checks: bool) -> tuple[list[Digest], bytes] |
 
 def _hex(digest: Digest) -> str:
     # A digest made by hand could hold a path; and only sha256 is checked here.
-    assert len(digest) == 71 and digest.startswith("sha256:"), f"not a sha256 digest: {digest!r}"
-    assert "/" not in digest, f"not a digest: {digest!r}"
+    assert len(digest) == 71, f"not a sha256 digest: {digest!r}"
+    assert digest.startswith("sha256:"), f"not a sha256 digest: {digest!r}"
+    assert "/" not in digest, f"not a sha256 digest: {digest!r}"
     return digest[7:]
 
 

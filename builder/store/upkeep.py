@@ -1,4 +1,3 @@
-# ruff: noqa: PTH - see builder/store/files.py
 """Upkeep of the store: totals, collection, verification. Off the path of a build."""
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Usage(NamedTuple):
     """How much there is of one kind: number of files and their bytes."""
 
     kind: str
-    count: int
+    files: int
     size: int
 
 
@@ -121,7 +120,7 @@ def _fault(store: Store, file: _File) -> str:
         if file.kind == "blobs":
             return _blob_fault(store, file, digest)
         if file.kind == "actions":
-            return _record_fault(store, file, digest)
+            return _record_fault(file, digest)
     except FileNotFoundError:  # another process dropped it
         return ""
     except OSError as error:
@@ -139,7 +138,7 @@ def _blob_fault(store: Store, file: _File, digest: Digest) -> str:
     return ""
 
 
-def _record_fault(store: Store, file: _File, key: Digest) -> str:
+def _record_fault(file: _File, key: Digest) -> str:
     with open(file.path, "rb") as stream:
         content = stream.read()
     record = read_record(content, checks=True)

@@ -1,4 +1,3 @@
-# ruff: noqa: PTH - see builder/store/files.py
 """Writing a blob whose digest is known only when its last byte is there."""
 
 from __future__ import annotations
