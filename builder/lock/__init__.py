@@ -1,4 +1,8 @@
-"""The lock: the waist of the program, all that an image is a function of; no I/O."""
+"""The lock: the waist of the program, all that an image is a function of; no I/O.
+
+Its differences are in `builder.lock.changes`, its graph in `builder.lock.graph`; both are for commands
+that people read, so building does not import them.
+"""
 
 from builder.lock.answers import answers
 from builder.lock.file import read_lock, write_lock

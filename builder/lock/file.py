@@ -26,11 +26,12 @@ def read_lock(data: bytes, file: str) -> Lock:
     if len(data) > MAX_BYTES:
         raise LockError(f"larger than {MAX_BYTES} bytes, too large for a lock", where=file, hint=_AGAIN)
     try:
+        version = msgspec.json.decode(data, type=_Head).version
+        if version != VERSION:
+            raise _other_version(version, file)
         lock = msgspec.json.decode(data, type=Lock, dec_hook=_decode)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _unreadable(data, file, str(error)) from error
-    if lock.version != VERSION:
-        raise _other_version(lock.version, file)
     if fault := _fault(lock):
         raise LockError(fault, where=file, hint=_AGAIN)
     return _in_order(lock)
@@ -139,18 +140,16 @@ def _unreadable(data: bytes, file: str, problem: str) -> LockError:
         return LockError("holds the marks of a merge conflict", where=where, hint=hint)
     if not data.strip():
         return LockError("the file is empty", where=file, hint=_AGAIN)
-    try:
-        version = msgspec.json.decode(data, type=_Head).version
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        version = VERSION
-    if version != VERSION:
-        return _other_version(version, file)
     place: Position | str = file
     if found := re.search(r" \(byte (\d+)\)$", problem):
         place = _position(data, file, int(found[1]))
         problem = problem[: found.start()]
-    problem = f"{problem[:1].lower()}{problem[1:]}".replace("JSON is malformed", "not valid JSON")
-    problem = problem.replace("jSON is malformed", "not valid JSON").replace("`", '"')
+    problem = problem.removeprefix("JSON is malformed: ").replace("`", '"')
+    inner = re.search(r" - at \"\$\.?(.*)\"$", problem)
+    if inner:  # msgspec's path of the value: $.architectures[0].packages[0].size
+        problem = f"{inner[1]}: {problem[: inner.start()]}" if inner[1] else problem[: inner.start()]
+    problem = re.sub(r"^Input data was truncated", "the file ends too early", problem)
+    problem = re.sub(r"(^|: )([A-Z])", lambda found: found[1] + found[2].lower(), problem, count=1)
     return LockError(problem, where=place, hint=_AGAIN)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 
 from builder.spec import values
-from builder.spec.model import ImageSpec, PackageRequest
+from builder.spec.model import Group, ImageSpec, PackageRequest, User
 from builder.spec.shapes import Reading
 
 
@@ -31,13 +31,12 @@ def _repeated(
     reading: Reading,
     items: Iterable[tuple[str, Hashable]],
     message: Callable[[str], str],
-    is_same: Callable[[str, str], bool] = lambda _first, _second: True,
 ) -> None:
     """Note items (path, key) whose key was there before; MESSAGE gets the place of the first."""
     seen: dict[Hashable, str] = {}
     for path, key in items:
         first = seen.setdefault(key, path)
-        if first != path and is_same(first, path):
+        if first != path:
             _fault(reading, path, message(_line(reading, first)), "remove one of the two")
 
 
@@ -134,33 +133,23 @@ def _check_accounts(spec: ImageSpec, reading: Reading) -> None:
         [(f"{path}.name", group.name) for path, group in groups],
         lambda line: f"another group has this name, in {line}",
     )
+    _check_group_numbers(reading, users, groups)
+
+
+def _check_group_numbers(
+    reading: Reading, users: list[tuple[str, User]], groups: list[tuple[str, Group]]
+) -> None:
     numbers: list[tuple[str, Hashable]] = [(f"{path}.gid", group.gid) for path, group in groups]
+    _repeated(reading, numbers, lambda line: f"another group has this number, in {line}")
     named = {group.name for _, group in groups}
-    # A user without gid and group brings a group of the same name and number, unless it is declared.
-    numbers += [
-        (f"{path}.uid", user.uid)
-        for path, user in users
-        if user.gid is None and not user.group and user.name not in named
-    ]
-    seen: dict[Hashable, str] = {}
-    for path, number in numbers:
-        first = seen.setdefault(number, path)
-        if first != path and first.rsplit(".", 1)[1] == path.rsplit(".", 1)[1] == "uid":
-            continue  # told already as a repeated uid
-        if first != path:
-            is_own = path.endswith(".uid")
-            what = "the user's own group would have the number of a group" if is_own else "another group"
-            message = (
-                f"{what} in {_line(reading, first)}"
-                if is_own
-                else f"{what} has this number, in {_line(reading, first)}"
-            )
-            _fault(
-                reading,
-                path,
-                message,
-                "give the user a group, or choose another number" if is_own else None,
-            )
+    taken = {number: path for path, number in numbers}
+    for path, user in users:
+        # A user without gid and group brings a group of the same name and number, unless it is there.
+        brings_group = user.gid is None and not user.group and user.name not in named
+        if brings_group and user.uid in taken:
+            where = _line(reading, taken[user.uid])
+            message = f"the user's own group would have the number of the group in {where}"
+            _fault(reading, f"{path}.uid", message, "give the user a group, or choose another number")
 
 
 def _check_files(spec: ImageSpec, reading: Reading) -> None:
@@ -177,5 +166,6 @@ def _check_files(spec: ImageSpec, reading: Reading) -> None:
         parents = ("/".join(parts[:count]) for count in range(2, len(parts)))
         for parent in parents:
             if parent in plain:
-                message = f'"{entry.path}" lies below "{parent}", which {_line(reading, plain[parent])} makes a file'
+                where = _line(reading, plain[parent])
+                message = f'"{entry.path}" lies below "{parent}", which {where} makes a file'
                 _fault(reading, f"{path}.path", message)

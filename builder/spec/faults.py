@@ -63,7 +63,7 @@ class Faults:
         return SpecError(message, where=self.position(span), hint=hint, excerpt=self.excerpt(span))
 
     def excerpt(self, span: Span) -> str | None:
-        """Return the line where SPAN begins and below it ``~~~^`` from its first to its last character."""
+        """Return the line where SPAN begins and ``~~~^`` below its characters."""
         if span.line >= len(self._lines):
             return None
         line = self._lines[span.line]

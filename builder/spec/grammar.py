@@ -105,6 +105,22 @@ _DISTRO = Record(
     _struct(Distro),
 )
 
+
+def _repository(given: dict[str, Any]) -> Repository:
+    repository = Repository(**{**given, "is_unsigned": "is_unsigned" in given})
+    if repository.is_unsigned and repository.keys:
+        raise Refusal('"keys" and "trust: unsigned" exclude each other', "keep keys if it is signed")
+    if not repository.is_unsigned and not repository.keys:
+        raise Refusal("no keys to check it with", "add keys: [FILE.asc], or trust: unsigned")
+    if repository.suite.endswith("/") and repository.components:
+        raise Refusal(
+            "a flat repository has no components", "remove components, or name a suite without /"
+        )
+    if not repository.suite.endswith("/") and not repository.components:
+        raise Refusal("no components", "add components: [main], or end suite with / if it is flat")
+    return repository
+
+
 _REPOSITORY = Record(
     {
         "name": Field(
@@ -144,23 +160,8 @@ _REPOSITORY = Record(
             example="unsigned",
         ),
     },
-    lambda given: _repository(given),
+    _repository,
 )
-
-
-def _repository(given: dict[str, Any]) -> Repository:
-    repository = Repository(**{**given, "is_unsigned": "is_unsigned" in given})
-    if repository.is_unsigned and repository.keys:
-        raise Refusal('"keys" and "trust: unsigned" exclude each other', "keep keys if it is signed")
-    if not repository.is_unsigned and not repository.keys:
-        raise Refusal("no keys to check it with", "add keys: [FILE.asc], or trust: unsigned")
-    if repository.suite.endswith("/") and repository.components:
-        raise Refusal(
-            "a flat repository has no components", "remove components, or name a suite without /"
-        )
-    if not repository.suite.endswith("/") and not repository.components:
-        raise Refusal("no components", "add components: [main], or end suite with / if it is flat")
-    return repository
 
 
 # ---- packages ------------------------------------------------------------------------------------
@@ -192,6 +193,18 @@ _PACKAGE = Either(
 )
 
 # ---- accounts and files --------------------------------------------------------------------------
+
+
+def _user(given: dict[str, Any]) -> User:
+    user = User(**given)
+    if user.gid is not None and user.group:
+        raise Refusal('"gid" and "group" exclude each other', "keep one: both name the primary group")
+    if (user.name == "root") != (user.uid == 0):
+        raise Refusal(
+            f'the user "{user.name}" cannot have uid {user.uid}', "uid 0 is root's, and only root's"
+        )
+    return user
+
 
 _USER = Record(
     {
@@ -235,19 +248,8 @@ _USER = Record(
             default="",
         ),
     },
-    lambda given: _user(given),
+    _user,
 )
-
-
-def _user(given: dict[str, Any]) -> User:
-    user = User(**given)
-    if user.gid is not None and user.group:
-        raise Refusal('"gid" and "group" exclude each other', "keep one: both name the primary group")
-    if (user.name == "root") != (user.uid == 0):
-        raise Refusal(
-            f'the user "{user.name}" cannot have uid {user.uid}', "uid 0 is root's, and only root's"
-        )
-    return user
 
 
 _GROUP = Record(
@@ -265,6 +267,25 @@ _GROUP = Record(
     },
     _struct(Group),
 )
+
+
+def _file(given: dict[str, Any]) -> FileEntry:
+    entry = FileEntry(**given)
+    kinds: list[str] = [kind for kind in ("source", "text", "link") if kind in given]
+    kinds += ["directory"] if entry.is_directory else []
+    if len(kinds) > 1:
+        raise Refusal(
+            f'"{kinds[0]}" and "{kinds[1]}" exclude each other', "write an entry for each path"
+        )
+    if not kinds and not ({"owner", "group", "mode"} & given.keys()):
+        hint = "give source, text, link or directory, or the owner, group or mode that it shall have"
+        raise Refusal("says nothing about the path", hint)
+    if entry.link and entry.mode is not None:
+        raise Refusal("a link has no mode", "remove mode: Linux looks at the target's")
+    if entry.path == "/" and kinds and kinds != ["source"]:
+        raise Refusal(f'"/" cannot be a {kinds[0]}', "the root can be filled from a folder with source")
+    return entry
+
 
 _FILE = Record(
     {
@@ -307,29 +328,18 @@ _FILE = Record(
             example="0644",
         ),
     },
-    lambda given: _file(given),
+    _file,
 )
 
 
-def _file(given: dict[str, Any]) -> FileEntry:
-    entry = FileEntry(**given)
-    kinds: list[str] = [kind for kind in ("source", "text", "link") if kind in given]
-    kinds += ["directory"] if entry.is_directory else []
-    if len(kinds) > 1:
-        raise Refusal(
-            f'"{kinds[0]}" and "{kinds[1]}" exclude each other', "write an entry for each path"
-        )
-    if not kinds and not ({"owner", "group", "mode"} & given.keys()):
-        hint = "give source, text, link or directory; or owner, group or mode to change what packages put there"
-        raise Refusal("says nothing about the path", hint)
-    if entry.link and entry.mode is not None:
-        raise Refusal("a link has no mode", "remove mode: Linux looks at the target's")
-    if entry.path == "/" and kinds and kinds != ["source"]:
-        raise Refusal(f'"/" cannot be a {kinds[0]}', "the root can be filled from a folder with source")
-    return entry
-
-
 # ---- the container's configuration ---------------------------------------------------------------
+
+
+def _healthcheck(given: dict[str, Any]) -> Healthcheck:
+    if not given["test"]:
+        raise Refusal('"test" is empty', 'write a command, or ["NONE"] to switch off that of a base')
+    return Healthcheck(**{**given, "test": values.health_test(given["test"])})
+
 
 _HEALTHCHECK = Record(
     {
@@ -353,21 +363,15 @@ _HEALTHCHECK = Record(
         ),
         "retries": Field(Whole(1, 1000), "Failures in a row that make it unhealthy.", example=3),
     },
-    lambda given: _healthcheck(given),
+    _healthcheck,
 )
-
-
-def _healthcheck(given: dict[str, Any]) -> Healthcheck:
-    if not given["test"]:
-        raise Refusal('"test" is empty', 'write a command, or ["NONE"] to switch off that of a base')
-    return Healthcheck(**{**given, "test": values.health_test(given["test"])})
 
 
 _CONFIG = Record(
     {
         "entrypoint": Field(
             _words("[/usr/bin/python3]"),
-            "The command that is always run: a list of words, or one line that is split as a shell does.",
+            "The command that is always run: a list of words, or one line that is split as by a shell.",
             example=["/usr/bin/python3"],
             default=[],
         ),
@@ -492,7 +496,7 @@ _FIELDS = {
     ),
     "trim": Field(
         Choice(["minimal", "none"]),
-        "What is left out of every package: documentation, manuals and translations (minimal), or nothing.",
+        "What is left out of every package: documentation, manuals, translations (minimal), or nothing.",
         example="none",
         default="minimal",
     ),

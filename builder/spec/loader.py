@@ -9,7 +9,6 @@ import re
 
 import msgspec
 
-from builder.digests import Json
 from builder.errors import SpecError
 from builder.spec import grammar, nodes, values
 from builder.spec.checks import check
@@ -18,7 +17,7 @@ from builder.spec.model import ImageSpec, SpecDocument
 from builder.spec.shapes import NOUNS, Reading
 
 
-def load_spec(text: str | bytes, file: str) -> SpecDocument:
+def load(text: str | bytes, file: str) -> SpecDocument:
     """Return the spec that TEXT is; FILE names it in messages and, without ``image:``, the image.
 
     Raises `SpecError`, whose ``faults`` are all faults of the file in its order.
@@ -33,12 +32,6 @@ def load_spec(text: str | bytes, file: str) -> SpecDocument:
     faults.raise_if_any()
     assert isinstance(spec, ImageSpec)
     return SpecDocument(spec=spec, positions=reading.positions)
-
-
-def inputs(spec: ImageSpec) -> dict[str, Json]:
-    """Return SPEC as a document for `builder.digests.canonical_json`, defaults and all."""
-    document: dict[str, Json] = msgspec.to_builtins(spec)
-    return document
 
 
 def _compose(content: str | bytes, file: str) -> tuple[Faults, nodes.Node]:

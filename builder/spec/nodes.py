@@ -19,19 +19,19 @@ MAX_NODES = 50_000
 
 # Plain scalars that a YAML reader takes for something else than text: YAML 1.1 (yaml.org/type), whose
 # words are the wider ones, and the octal numbers of YAML 1.2 (10.3.2).
-_NOTHING = re.compile(r"~|null|Null|NULL|")
-_BOOLEAN = re.compile(r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF")
-_INTEGER = re.compile(
-    r"[-+]?(?:0b[01_]+|0o[0-7]+|0x[0-9a-fA-F_]+|0[0-9_]*|[1-9][0-9_]*(?::[0-5]?[0-9])*)"
+_NOTHING = frozenset(("~", "null", "Null", "NULL", ""))
+_BOOLEAN = frozenset(
+    spelling
+    for word in ("yes", "no", "true", "false", "on", "off")
+    for spelling in (word, word.capitalize(), word.upper())
 )
-_NUMBER = re.compile(
+_INTEGER = r"[-+]?(?:0b[01_]+|0o[0-7]+|0x[0-9a-fA-F_]+|0[0-9_]*|[1-9][0-9_]*(?::[0-5]?[0-9])*)"
+_NUMBER = (
     r"[-+]?(?:(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|[0-9][0-9_]*(?=[eE]))(?:[eE][-+]?[0-9]+)?"
     r"|[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)"
 )
 # What YAML may not hold at all (1.2.2, 5.1); \ufeff is a BOM in the middle of a file.
-_UNPRINTABLE = re.compile(
-    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-)
+_UNPRINTABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 
 
 class Span:
@@ -57,7 +57,7 @@ class Unreadable(ValueError):  # noqa: N818 - a fault of the text, turned into a
 
 
 class Scalar:
-    """A piece of text. ``kind`` is what YAML would take it for: ``text``, ``integer``, …"""
+    """A piece of text. ``kind`` is what YAML would take it for: ``text``, ``integer`` and so on."""
 
     __slots__ = ("kind", "span", "text")
 
@@ -109,10 +109,12 @@ def decode(content: str | bytes) -> str:
     else:
         text = content
     text = text.removeprefix("\ufeff")
-    if found_one := _UNPRINTABLE.search(text):
-        message = f"character U+{ord(found_one[0]):04X} is not allowed in YAML"
+    # The first question is quick and answers for nearly all files; compiling the pattern takes longer.
+    is_plain = text.replace("\n", "").replace("\t", "").replace("\r", "").isprintable()
+    if not is_plain and (unprintable := re.search(_UNPRINTABLE, text)):
+        message = f"character U+{ord(unprintable[0]):04X} is not allowed in YAML"
         hint = 'inside double quotes it can be written as an escape such as "\\u0007"'
-        raise Unreadable(message, _span_after(text[: found_one.start()]), hint)
+        raise Unreadable(message, _span_after(text[: unprintable.start()]), hint)
     return text
 
 
@@ -203,13 +205,15 @@ class _Composer:
 
 def kind_of(text: str) -> str:
     """Return what YAML readers, 1.1 or 1.2, take the plain scalar TEXT for."""
-    if _NOTHING.fullmatch(text):
+    if text in _NOTHING:
         return "nothing"
-    if _BOOLEAN.fullmatch(text):
+    if text in _BOOLEAN:
         return "boolean"
-    if _INTEGER.fullmatch(text):
+    if text[0] not in "+-.0123456789":
+        return "text"
+    if re.fullmatch(_INTEGER, text):
         return "integer"
-    return "number" if _NUMBER.fullmatch(text) else "text"
+    return "number" if re.fullmatch(_NUMBER, text) else "text"
 
 
 def _check_tag(event: Any, name: str) -> None:

@@ -30,7 +30,7 @@ NOUNS = {
     "list": "a list",
     "map": "a map",
 }
-_DECIMAL = re.compile(r"0|[1-9][0-9]*")
+_DECIMAL = r"0|[1-9][0-9]*"
 
 
 class Reading:
@@ -126,7 +126,7 @@ class Text:
         reading.note(node, path)
         if not isinstance(node, Scalar) or node.kind == "nothing":
             return reading.wrong_kind(node, path, self._noun)
-        is_decimal = node.kind == "integer" and _DECIMAL.fullmatch(node.text)
+        is_decimal = node.kind == "integer" and re.fullmatch(_DECIMAL, node.text)
         if node.kind != "text" and not (self._numbers and is_decimal) and not self._raw:
             hint = f'write "{node.text}" in quotes: without them YAML reads {_reading_of(node)}'
             return reading.wrong_kind(node, path, self._noun, hint)
@@ -199,9 +199,9 @@ class Whole:
         reading.note(node, path)
         wanted = f"a number from {self._lowest} to {self._highest}"
         if not isinstance(node, Scalar) or node.kind != "integer":
-            is_quoted = isinstance(node, Scalar) and _DECIMAL.fullmatch(node.text)
+            is_quoted = isinstance(node, Scalar) and re.fullmatch(_DECIMAL, node.text)
             return reading.wrong_kind(node, path, wanted, "remove the quotes" if is_quoted else None)
-        if not _DECIMAL.fullmatch(node.text):
+        if not re.fullmatch(_DECIMAL, node.text):
             return reading.fault(
                 node, path, f"must be {wanted}, not {node.text}", "write decimal digits"
             )
@@ -311,7 +311,7 @@ class Field:
 
 
 class Record:
-    """A map with keys of ours. ``make`` gets the values by attribute name; what is not given is left out.
+    """A map with keys of ours. ``make`` gets the values by attribute name, without those not given.
 
     ``stand_ins`` take the place of needed values with faults, so that the rest can still be checked.
     """
