@@ -374,7 +374,13 @@ class _Merging(Generic[IdentityT, ControlT]):
             raise self.folder_conflict(entry.path, self.owners[entry.path])
         if entry.path in self.folders:
             raise self.folder_conflict(entry.path, owner)
-        self.put(entry, owner)
+        present = self.entries.get(entry.path)
+        if present is None or not self.is_the_bases(present, entry):
+            self.put(entry, owner)
+
+    def is_the_bases(self, present: Entry, entry: Entry) -> bool:
+        """Whether the base has ENTRY already, so that no layer need say it again."""
+        return present is self.base.entries.get(entry.path) and is_identical(present, entry)
 
     def put(self, entry: Entry, owner: str) -> None:
         """Put ENTRY into the tree; hard links to a file it replaces keep that file."""
@@ -409,19 +415,14 @@ class _Merging(Generic[IdentityT, ControlT]):
         """Say which two claims of PATH cannot both be."""
         pairs = [(a, b) for a in claims for b in claims if a is not b]
         left, right = next((p for p in pairs if not (self.beats(*p) or self.beats(*p[::-1]))), pairs[0])
+        how = difference(left.file, right.file)
+        why = "neither replaces the other"
+        if SPEC not in (left.owner, right.owner) and self.replaces(left, right):
+            why = "each says it replaces the other"
         sides = f"{self.called(left.owner)} and {self.called(right.owner)}"
-        if (
-            SPEC not in (left.owner, right.owner)
-            and self.replaces(left, right)
-            and self.replaces(right, left)
-        ):
-            return ConflictError(
-                f"{sides} both have /{path} and each says it replaces the other",
-                hint="leave one of the two out of the spec",
-            )
         return ConflictError(
-            f"{sides} both have /{path}, {difference(left.file, right.file)}, and neither replaces the other",
-            hint=f'leave one of the two out of the spec, or put a file of your own at "/{path}"',
+            f"{sides} both have /{path}, {how}, and {why}",
+            hint="leave one of the two out of the spec",
         )
 
     def folder_conflict(self, path: str, owner: str) -> ConflictError:
