@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import io
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
@@ -45,7 +44,7 @@ class Fetcher:
     jobs           transfers at once
     timeout        seconds in which at least ``minimum_speed`` bytes a second must come
     retries        more tries of a mirror after the first
-    sleep          waits between tries; tests pass their own
+    sleep          waits between tries, in seconds; tests pass their own
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Fetcher:
         minimum_speed: float = 1024.0,
         retries: int = 3,
         user_agent: str = f"imgbuild/{__version__}",
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         self._store = store
         self._mirrors = mirrors
@@ -180,7 +179,7 @@ class Fetcher:
                 return open_local(source, offset)
             return self._http().open(source, offset, cancellation)
 
-        return Attempts(open_source, advance, self._sleep, self._retries)
+        return Attempts(open_source, advance, self._sleep or cancellation.wait, self._retries)
 
     def _http(self) -> Transport:
         with self._lock:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable
 from queue import SimpleQueue
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
+# How long a failure waits for the other threads to end, in seconds.
 _GRACE = 2.0
 
 
@@ -50,9 +52,10 @@ def as_done(
         is_over.set()
         if any(thread.is_alive() for thread in threads):
             cancel()
+            deadline = time.monotonic() + _GRACE
             for thread in threads:
                 # One that is connecting cannot be woken; it ends by itself and touches nothing.
-                thread.join(_GRACE)
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     results = _collect(done, len(threads), stop)
     next(results)  # into its try: closing it stops the threads, even before the first result

@@ -16,10 +16,23 @@ from typing import Self
 
 
 class Cancellation:
-    """Whether a group of transfers is still wanted."""
+    """Whether a group of transfers is still wanted; its `wait` ends early when it no longer is."""
 
     def __init__(self) -> None:
-        self.is_set = False
+        self._event = threading.Event()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether nobody wants them any more."""
+        return self._event.is_set()
+
+    def set(self) -> None:
+        """Want them no more."""
+        self._event.set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep for SECONDS, or until it is set."""
+        self._event.wait(seconds)
 
 
 class Transfer:
@@ -77,7 +90,7 @@ class Watch:
 
     def cancel(self, cancellation: Cancellation) -> None:
         """Shut every transfer of CANCELLATION, and let none of it begin."""
-        cancellation.is_set = True
+        cancellation.set()
         for transfer in self._of(cancellation):
             transfer.shut()
 
