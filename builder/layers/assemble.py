@@ -10,8 +10,8 @@ Each step is pure, so layers may be written by several threads:
 
     layers = cut_layers(plan, fragments, units, tree, epoch=epoch)
     for parts in layers:                                  # in parallel
-        key = layer_key(parts, codec, clamp=epoch)        # an action of the store
-        layer = write_layer(parts, codec, clamp=epoch, put=store.put, open_chunk=store.open)
+        key = layer_key(parts, compression, clamp=epoch)  # an action of the store
+        layer = write_layer(parts, compression, clamp=epoch, put=store.put, open_chunk=store.open)
 
 >>> from builder.tree.merge import Tree
 >>> cut_layers((), (), {}, Tree(entries={}, owners={}), epoch=0)
@@ -22,14 +22,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
 from builder.digests import Digest, cache_key
+from builder.layers.compression import MEDIA_TYPES, checked_level, compress, decompress, version
 from builder.layers.parts import Chunk, Fragment, Layer
 from builder.layers.plan import Plan
-from builder.layers.tar import END_MARK, member
+from builder.layers.tar import END_MARK, header, padding
+from builder.spec.model import Compression
 from builder.tree.entries import DIRECTORY, FILE, Entry, NewFile, parents
 from builder.tree.flatten import is_plain, is_same_folder
 from builder.tree.merge import SPEC, Tree
@@ -37,25 +39,7 @@ from builder.tree.merge import SPEC, Tree
 _VERSION = 1
 """Raised whenever the bytes of a layer with the same parts change."""
 
-_BLOCK = 1 << 20
-
-
-class Codec(Protocol):
-    """One way to compress layers (`builder.layers.compression`)."""
-
-    @property
-    def name(self) -> str:
-        """All that the compressed bytes depend on beside the input: algorithm, level, library."""
-
-    @property
-    def media_type(self) -> str:
-        """The layer's OCI media type."""
-
-    def compress(self, content: bytes) -> bytes:
-        """Return CONTENT as one whole frame or member."""
-
-    def decompress(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the content of the joined frames or members in BLOCKS."""
+_BLOCK = 1 << 18
 
 
 class LayerParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +106,7 @@ def cut_layers(
     return (*layers, *top)
 
 
-def layer_key(parts: LayerParts, codec: Codec, *, clamp: int) -> Digest:
+def layer_key(parts: LayerParts, compression: Compression, *, clamp: int) -> Digest:
     """Return the key of the action `write_layer`: what the layer's bytes are a function of."""
     head = msgspec.json.encode((parts.directories, tuple(file.entry for file in parts.files)))
     newest = max((entry.mtime for entry in parts.directories), default=0)
@@ -130,7 +114,11 @@ def layer_key(parts: LayerParts, codec: Codec, *, clamp: int) -> Digest:
         "layer",
         _VERSION,
         {
-            "codec": codec.name,
+            "compression": [
+                compression.algorithm,
+                checked_level(compression),
+                version(compression.algorithm),
+            ],
             "clamp": clamp if parts.is_top or newest > clamp else None,
             "head": Digest.of(head),
             "chunks": [chunk.digest for chunk in parts.member_chunks()],
@@ -141,7 +129,7 @@ def layer_key(parts: LayerParts, codec: Codec, *, clamp: int) -> Digest:
 
 def write_layer(
     parts: LayerParts,
-    codec: Codec,
+    compression: Compression,
     *,
     clamp: int,
     put: Callable[[bytes], Digest],
@@ -153,56 +141,73 @@ def write_layer(
     """
 
     def store(content: bytes) -> Chunk:
-        compressed = codec.compress(content)
+        compressed = compress(content, compression)
         return Chunk(put(compressed), len(compressed), len(content))
 
     head = b"".join(head_blocks(parts, clamp=clamp))
     chunks = (store(head), *parts.member_chunks(), store(END_MARK))
-    return measure(chunks, codec, open_chunk, packages=parts.packages)
+    return measure(chunks, compression.algorithm, open_chunk, packages=parts.packages)
 
 
 def head_blocks(parts: LayerParts, *, clamp: int) -> Iterator[bytes]:
     """Yield the tar members of the layer's folders and generated files."""
     for entry in parts.directories:
-        yield member(entry, clamp=clamp)
+        yield header(entry, clamp=clamp)
     for file in parts.files:
-        yield member(file.entry, clamp=clamp)
+        yield header(file.entry, clamp=clamp)
         if file.entry.kind == FILE:
             yield file.content
-            yield bytes(-len(file.content) % 512)
+            yield padding(len(file.content))
 
 
 def measure(
     chunks: tuple[Chunk, ...],
-    codec: Codec,
+    algorithm: str,
     open_chunk: Callable[[Digest], BinaryIO],
     *,
     packages: tuple[str, ...] = (),
 ) -> Layer:
     """Return the layer that CHUNKS joined are, hashed as they stand and decompressed."""
-    blob, tar = hashlib.sha256(), hashlib.sha256()
-
-    def blocks() -> Iterator[bytes]:
-        for chunk in chunks:
-            with open_chunk(chunk.digest) as stream:
-                while block := stream.read(_BLOCK):
-                    blob.update(block)
-                    yield block
-
+    blob, tar = _Joined(chunks, open_chunk), hashlib.sha256()
     tar_size = 0
-    for block in codec.decompress(blocks()):
+    for block in decompress(cast("BinaryIO", blob), algorithm):  # of a stream it only ever reads
         tar.update(block)
         tar_size += len(block)
     assert tar_size == sum(chunk.tar_size for chunk in chunks), "chunks are what their fragments say"
     return Layer(
-        digest=Digest.from_hex(blob.hexdigest()),
+        digest=Digest.from_hex(blob.sha256.hexdigest()),
         size=sum(chunk.size for chunk in chunks),
         diff_id=Digest.from_hex(tar.hexdigest()),
         tar_size=tar_size,
-        media_type=codec.media_type,
+        media_type=MEDIA_TYPES[algorithm],
         chunks=chunks,
         packages=packages,
     )
+
+
+class _Joined:
+    """The bytes of chunks, one after the other, hashed as they are read."""
+
+    def __init__(self, chunks: Iterable[Chunk], open_chunk: Callable[[Digest], BinaryIO]) -> None:
+        self.sha256 = hashlib.sha256()
+        self._blocks = self._read(chunks, open_chunk)
+        self._rest = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, SIZE at most; b"" at the end."""
+        if not self._rest:
+            self._rest = memoryview(next(self._blocks, b""))
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(piece)
+
+    def _read(
+        self, chunks: Iterable[Chunk], open_chunk: Callable[[Digest], BinaryIO]
+    ) -> Iterator[bytes]:
+        for chunk in chunks:
+            with open_chunk(chunk.digest) as stream:
+                while block := stream.read(_BLOCK):
+                    self.sha256.update(block)
+                    yield block
 
 
 def encode_layer(layer: Layer) -> bytes:
