@@ -62,10 +62,11 @@ def open_local(address: Address, offset: int) -> Iterator[Answer]:
         raise Refusal("no such file", is_absent=True) from None
     except OSError as error:
         raise Refusal(os.strerror(error.errno or 0).lower()) from error
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise Refusal("not a regular file")
     with FileIO(descriptor) as stream:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise Refusal("not a regular file")
         start = stream.seek(offset if offset < found.st_size else 0)
         yield Answer(start, found.st_size, _read(stream))
 

@@ -25,7 +25,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, IncompleteRead, ProtocolError
 
 from builder.fetch.answers import CHUNK, Answer, Refusal
 from builder.fetch.request import Address
@@ -110,9 +110,8 @@ class Transport:
         try:
             yield
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
-            if transfer.is_slow:
-                reason = f"slower than {self._watch.least / self._watch.window:.0f} bytes a second"
-                raise Refusal(reason, is_transient=True) from error
+            if transfer.slowness:
+                raise Refusal(transfer.slowness, is_transient=True) from error
             raise _refusal(error, self._timeout) from error
 
     def _follow(self, address: Address, offset: int, cancellation: Cancellation) -> requests.Response:
@@ -180,12 +179,24 @@ def _chunks(response: requests.Response, transfer: Transfer) -> Iterator[bytes]:
     amount = _SLOW_CHUNK
     while True:
         began = time.monotonic()
-        data = response.raw.read(amount, decode_content=False)
+        try:
+            data = response.raw.read(amount, decode_content=False)
+        except ProtocolError as error:
+            # Who reads knows the length and says how much came; without one it would go unseen.
+            if _length(response) is None or not _is_short(error):
+                raise
+            data = b""
         if not data:
+            if transfer.slowness:
+                raise Refusal(transfer.slowness, is_transient=True)
             return
         transfer.received += len(data)
         yield data
         amount = CHUNK if time.monotonic() - began < 0.1 else _SLOW_CHUNK
+
+
+def _is_short(error: ProtocolError) -> bool:
+    return any(isinstance(cause, IncompleteRead) for cause in _causes(error))
 
 
 def _finish(response: requests.Response) -> None:
@@ -248,7 +259,7 @@ _FAULTS: tuple[tuple[tuple[type[BaseException], ...], str, bool], ...] = (
     ),
     (
         (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError),
-        "nothing came for {timeout:g} s",
+        "no data came for {timeout:g} s",
         True,
     ),
     ((requests.exceptions.InvalidURL, UnicodeError), "the URL is not valid", False),

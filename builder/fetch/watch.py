@@ -36,14 +36,17 @@ class Cancellation:
 
 
 class Transfer:
-    """One running request: its socket once there is one, and what it brought, in bytes."""
+    """One running request: its socket once there is one, and what it brought, in bytes.
+
+    ``slowness`` says why it was shut, or is empty; ``mark`` is when the window began, and with what.
+    """
 
     def __init__(self, watch: Watch, cancellation: Cancellation) -> None:
         self._watch = watch
         self.cancellation = cancellation
         self.socket: socket.socket | None = None
         self.received = 0
-        self.is_slow = False
+        self.slowness = ""
         self.mark = (time.monotonic(), 0)
 
     def __enter__(self) -> Self:
@@ -98,6 +101,11 @@ class Watch:
         with self._lock:
             return [each for each in self._transfers if each.cancellation is cancellation]
 
+    def _describe(self, received: int) -> str:
+        if not received:
+            return f"no data came for {self.window:g} s"
+        return f"slower than {self.least / self.window:g} bytes a second"
+
     def _run(self) -> None:
         while True:
             time.sleep(min(1.0, self.window / 4))
@@ -115,6 +123,6 @@ class Watch:
             transfer.shut()
         elif now - since >= self.window:
             if transfer.received - before < self.least:
-                transfer.is_slow = True
+                transfer.slowness = self._describe(transfer.received - before)
                 transfer.shut()
             transfer.mark = (now, transfer.received)
