@@ -33,7 +33,7 @@ from builder.fetch.watch import Cancellation, Transfer, Watch
 
 _REDIRECTS = 5
 _CONNECT_TIMEOUT = 10.0
-_SLOW_CHUNK = 1 << 14
+_SHORT = 1 << 14
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REASONS = {
     401: "401 Unauthorized", 403: "403 Forbidden", 404: "404 Not Found", 410: "410 Gone",
@@ -175,12 +175,10 @@ class Transport:
 
 
 def _chunks(response: requests.Response, transfer: Transfer) -> Iterator[bytes]:
-    """Yield the body; in small reads while it is slow, so that the watch sees it move."""
-    amount = _SLOW_CHUNK
+    """Yield the body, as much at a time as has come, so that the watch sees it move."""
     while True:
-        began = time.monotonic()
         try:
-            data = response.raw.read(amount, decode_content=False)
+            data = response.raw.read1(CHUNK, decode_content=False)
         except ProtocolError as error:
             # Who reads knows the length and says how much came; without one it would go unseen.
             if _length(response) is None or not _is_short(error):
@@ -192,7 +190,6 @@ def _chunks(response: requests.Response, transfer: Transfer) -> Iterator[bytes]:
             return
         transfer.received += len(data)
         yield data
-        amount = CHUNK if time.monotonic() - began < 0.1 else _SLOW_CHUNK
 
 
 def _is_short(error: ProtocolError) -> bool:
@@ -201,8 +198,8 @@ def _is_short(error: ProtocolError) -> bool:
 
 def _finish(response: requests.Response) -> None:
     """Read the rest of a short body, so that the connection can be used again."""
-    if (_length(response) or 0) <= _SLOW_CHUNK:
-        response.raw.read(_SLOW_CHUNK, decode_content=False)
+    if (_length(response) or 0) <= _SHORT:
+        response.raw.read(_SHORT, decode_content=False)
 
 
 def _length(response: requests.Response) -> int | None:
