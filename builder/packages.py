@@ -8,7 +8,7 @@ an archive it *asks*, by yielding a `Want` (see `PackageFormat.snapshot`).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, Protocol
 
 import msgspec
@@ -111,6 +111,12 @@ class PackageIndex(Protocol):
 
     def names(self) -> Iterator[str]:
         """Yield every name of a package, sorted; for near matches and tests, not for resolving."""
+
+    def first_mentions(self, names: Sequence[str]) -> Mapping[str, tuple[int, ...]]:
+        """Return where in the list each of NAMES is first mentioned, in any unit that sorts.
+
+        For choices between packages that are alike in all else; may read the whole list.
+        """
 
 
 # ---- snapshots ---------------------------------------------------------------------------------

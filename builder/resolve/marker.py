@@ -18,7 +18,7 @@ strategy takes over.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from builder.packages import Dependency, Package, Relation
@@ -124,19 +124,26 @@ class Marker:
             self._initial[name] = versions[0] if versions else None
         return self._initial[name]
 
-    def possible(self, dependency: Dependency) -> list[Package]:
-        """Return the candidates that meet DEPENDENCY, best first."""
-        found: list[Package] = []
+    def possible(self, dependency: Dependency) -> list[tuple[Relation, list[Package]]]:
+        """Return each alternative of DEPENDENCY with the candidates that meet it, as listed."""
+        found = []
         for relation in dependency.alternatives:
-            fits = [p for p in self.universe.solutions(relation) if self.candidate(p.name) is p]
-            if len(fits) > 1:
-                fits.sort(key=lambda p: p.name, reverse=True)
-                fits.sort(key=lambda p: self._preference(p, relation))
-            found += fits
-        # Those a base image holds come before all that would be new (getAllPossibleSolutions).
-        found.sort(key=lambda p: p.name not in self.universe.installed)
-        kept = [p for p in found if p.name in self.chosen or p.name not in self.protected]
-        return list({id(p): p for p in kept}.values())
+            options = [p for p in self.universe.solutions(relation) if self.candidate(p.name) is p]
+            kept = [p for p in options if p.name in self.chosen or p.name not in self.protected]
+            found.append((relation, kept))
+        return found
+
+    def best_first(self, relation: Relation, options: Sequence[Package]) -> Iterator[Package]:
+        """Yield OPTIONS, which answer RELATION, in apt's order (`CompareProviders`).
+
+        Its last resort is the order in which apt met the names, which costs most to know.
+        """
+        ranks: dict[tuple[bool, bool, bool, int], list[Package]] = {}
+        for package in options:
+            ranks.setdefault(self._preference(package, relation), []).append(package)
+        for rank in sorted(ranks):
+            equals = ranks[rank]
+            yield from self.universe.latest_first(equals) if len(equals) > 1 else equals
 
     # ---- marking ----
 
@@ -200,24 +207,26 @@ class Marker:
 
     def _protect_only_answer(self, dependency: Dependency) -> Marking:
         """Make the package that meets DEPENDENCY stay, if no other could."""
-        possible = self.possible(dependency)
-        if len(possible) != 1 or possible[0].name in self.protected:
+        only = _only(self.possible(dependency))
+        if only is None or only.name in self.protected:
             return True
-        self.protected.add(possible[0].name)
-        return (yield possible[0].name, True)
+        self.protected.add(only.name)
+        return (yield only.name, True)
 
     def _try_answers(self, dependency: Dependency, protects: bool) -> Marking:
         """Mark the first package that meets DEPENDENCY and can be."""
         possible = self.possible(dependency)
-        for package in possible:
-            if self.candidate(package.name) is not package:
-                continue
-            if protects and len(possible) == 1:
-                if not (yield package.name, False):
+        protects = protects and _only(possible) is not None
+        for relation, options in possible:
+            for package in self.best_first(relation, options):
+                if self.candidate(package.name) is not package:
                     continue
-                self.protected.add(package.name)
-            if (yield package.name, True):
-                return True
+                if protects:
+                    if not (yield package.name, False):
+                        continue
+                    self.protected.add(package.name)
+                if (yield package.name, True):
+                    return True
         return False
 
     def _drop_conflicting(
@@ -288,11 +297,7 @@ class Marker:
         )
 
     def _preference(self, package: Package, relation: Relation) -> tuple[bool, bool, bool, int]:
-        """Order packages that answer RELATION as apt's `CompareProviders` does.
-
-        apt's last resort is its number of a package, higher where it was met later; lists are sorted
-        by name, so the name stands in for it (measured in docs/explanation/resolver-and-apt.md).
-        """
+        """Order packages that answer RELATION as `best_first` does, its last resort aside."""
         return (
             package.name not in self.protected,
             package.name != relation.name or relation.qualifier != "",
@@ -319,3 +324,9 @@ class Marker:
     def _discard(self, name: str) -> None:
         self._drop(name)
         self._candidates[name] = None
+
+
+def _only(possible: Sequence[tuple[Relation, Sequence[Package]]]) -> Package | None:
+    """Return the one package in POSSIBLE, or None if there are none or several."""
+    packages = {id(package): package for _, options in possible for package in options}
+    return next(iter(packages.values())) if len(packages) == 1 else None

@@ -60,6 +60,7 @@ class Universe:
         self._versions: dict[str, tuple[Package, ...]] = {}
         self._providers: dict[str, tuple[Package, ...]] = {}
         self._solutions: dict[Relation, tuple[Package, ...]] = {}
+        self._places: dict[str, tuple[int, ...]] = {}
         self._needs: dict[int, tuple[Dependency, ...]] = {}
         self._wants: dict[int, tuple[Dependency, ...]] = {}
         self._provided_by_base: dict[str, list[Package]] = {}
@@ -127,6 +128,15 @@ class Universe:
             if provide.name == name and provide.version and satisfies(provide.version, relation):
                 return True
         return False
+
+    def latest_first(self, packages: Sequence[Package]) -> list[Package]:
+        """Return PACKAGES, those whose names the lists mention last first."""
+        unknown = [p.name for p in packages if p.name not in self._places]
+        for number, index in enumerate(self.indexes):
+            found = index.first_mentions(unknown) if unknown else {}
+            self._places.update({name: (number, *place) for name, place in found.items()})
+            unknown = [name for name in unknown if name not in found]
+        return sorted(packages, key=lambda p: self._places.get(p.name, ()), reverse=True)
 
     def needs(self, package: Package) -> tuple[Dependency, ...]:
         """Return what must be installed beside PACKAGE, pre-dependencies first."""

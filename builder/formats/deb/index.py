@@ -35,6 +35,8 @@ from operator import methodcaller
 from typing import BinaryIO
 
 from builder.errors import StoreError, TrustError
+from builder.formats.deb import mentions
+from builder.formats.deb.mentions import Place
 from builder.formats.deb.stanza import parse_package
 from builder.packages import Package
 
@@ -242,6 +244,22 @@ class DebIndex:
         if any(all(provide.name != name for provide in package.provides) for package in found):
             raise self._damage()
         return self._usable(found)
+
+    def first_mentions(self, names: Sequence[str]) -> dict[str, Place]:
+        """Return where each of NAMES is first met; those the list does not mention are left out."""
+        places: dict[str, Place] = {}
+        wanted = {name: name.encode() for name in names}
+        for number in range(len(self._block_text) - 1):
+            if not wanted:
+                break
+            block = self._block(number)
+            for name in [name for name, text in wanted.items() if text in block]:
+                found = mentions.in_block(block, wanted[name])
+                if found is not None:
+                    offset = self._block_text[number] + found[0]
+                    places[name] = (bisect_right(self._stanzas, offset) - 1, found[1], offset)
+                    del wanted[name]
+        return places
 
     def _usable(self, found: tuple[Package, ...]) -> tuple[Package, ...]:
         # A flat repository lists every architecture in one file.
