@@ -7,6 +7,7 @@
       partial-v1/HEX               a download that is not whole; the file is its own lock
       locks-v1/in-use              held shared by whoever uses the store, exclusively to collect
       locks-v1/HEX                 held by whoever does the work of one key
+      locks-v1/HEX.blob            held for replacing or dropping one blob that is there
 
 ``cache/README.md`` is the contract: what each lock guards, what is promised and which test shows it.
 A bucket's name carries the version of its form: raise it when the form changes.
@@ -245,14 +246,16 @@ class Store:
         target = self._blob(digest)
         if os.path.exists(target):
             # Perhaps damaged, and somebody is about to drop it: not ours by mistake.
-            with self.lock(digest):
+            with self._blob_lock(digest):
                 settle(descriptor, path, target, files.note(digest, size))
         else:
             settle(descriptor, path, target, files.note(digest, size))
 
     def drop(self, path: str, digest: Digest, seen: os.stat_result) -> None:
         """Remove the damaged file PATH, unless it is no longer the one that was SEEN."""
-        with self.lock(digest):
+        if not os.access(self.folder("locks"), os.W_OK):
+            return  # a read-only store: it stays, and is no hit
+        with self._blob_lock(digest):
             try:
                 now = os.stat(path)
             except FileNotFoundError:
@@ -271,9 +274,12 @@ class Store:
         if found == digest:
             files.set_times(path, time.time_ns(), files.note(digest, stat.st_size))
             return True
-        if os.access(self.root, os.W_OK):
-            self.drop(path, digest, stat)
+        self.drop(path, digest, stat)
         return False
+
+    def _blob_lock(self, digest: Digest) -> AbstractContextManager[None]:
+        """Return the lock for replacing or dropping a blob; apart from `lock`, whose holders put."""
+        return files.locked(f"{self.folder('locks')}/{_hex(digest)}.blob")
 
     def _blob(self, digest: Digest) -> str:
         name = _hex(digest)
