@@ -43,7 +43,7 @@ CONTROL_LIMITS = Limits(total=64 << 20, free=8 << 20, ratio=200)
 DATA_LIMITS = Limits(total=64 << 30, free=256 << 20, ratio=1000)
 _MAX_CONFFILE = 16 << 20
 _MAX_ID = (1 << 32) - 2  # the last one means "unchanged" to chown(2)
-_MAX_TIME = 1 << 40
+_MAX_TIME = 1 << 33  # the year 2242, and what eleven octal digits say
 _KINDS = {REGULAR: FILE, HARD_LINK: HARDLINK, SYMBOLIC_LINK: SYMLINK, TAR_DIRECTORY: DIRECTORY}
 _REFUSED = {b"3": "character device", b"4": "block device", b"6": "named pipe"}
 _CONTROL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,99}")

