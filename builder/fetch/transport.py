@@ -48,13 +48,13 @@ _present = threading.local()
 
 class _WatchedHTTPConnection(HTTPConnection):
     def getresponse(self) -> Any:
-        _present.transfer.socket = self.sock
+        _present.transfer.attach(self.sock)
         return super().getresponse()
 
 
 class _WatchedHTTPSConnection(HTTPSConnection):
     def getresponse(self) -> Any:
-        _present.transfer.socket = self.sock
+        _present.transfer.attach(self.sock)
         return super().getresponse()
 
 
