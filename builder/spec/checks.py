@@ -77,7 +77,7 @@ def _check_packages(spec: ImageSpec, reading: Reading) -> None:
         others = asked.setdefault(values.request_name(request.text), [])
         first = next((place for place, other in others if _is_repeat(request, other)), None)
         if first:
-            message = f'"{request.text}" repeats {_line(reading, first)}'
+            message = f'"{request.text}" repeats the entry in {_line(reading, first)}'
             _fault(reading, path, message, "keep the entry that says more")
         others.append((path, request))
 

@@ -36,6 +36,9 @@ class Faults:
         """Note a fault at SPAN."""
         self._found.append((span, message, hint))
 
+    def __len__(self) -> int:
+        return len(self._found)
+
     def position(self, span: Span) -> Position:
         """Return where SPAN begins, as editors count."""
         return Position(self._file, span.line + 1, span.column + 1)

@@ -6,7 +6,7 @@ The reader (`builder.spec.loader`), the JSON Schema (`builder.spec.schema`) and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from builder.spec import values
@@ -39,11 +39,13 @@ def _struct(kind: type) -> Callable[[dict[str, Any]], Any]:
     return lambda given: kind(**given)
 
 
+_WORD = Text(values.any_text, numbers=True, may_be_empty=True)
+
+
 def _words(example: str) -> Shape:
-    word = Text(values.any_text, numbers=True, may_be_empty=True)
     return Either(
         Text(values.command),
-        many=ListOf(word, example, _command_list),
+        many=ListOf(_WORD, example, _command_list),
         noun="a list of words or one command line",
     )
 
@@ -85,7 +87,7 @@ _DISTRO = Record(
             example=["main"],
         ),
         "snapshot": Field(
-            Text(values.snapshot, values.SNAPSHOT),
+            Text(values.snapshot, values.SNAPSHOT, numbers=True),
             "Use the dated archive of this moment (UTC) instead of the present one.",
             example="20250520T000000Z",
         ),
@@ -106,19 +108,16 @@ _DISTRO = Record(
 )
 
 
-def _repository(given: dict[str, Any]) -> Repository:
-    repository = Repository(**{**given, "is_unsigned": "is_unsigned" in given})
+def _repository_rules(repository: Repository, _given: Mapping[str, Any]) -> Iterator[Refusal]:
+    is_flat = repository.suite.endswith("/")
     if repository.is_unsigned and repository.keys:
-        raise Refusal('"keys" and "trust: unsigned" exclude each other', "keep keys if it is signed")
+        yield Refusal('"keys" and "trust: unsigned" exclude each other', "keep keys if it is signed")
     if not repository.is_unsigned and not repository.keys:
-        raise Refusal("no keys to check it with", "add keys: [FILE.asc], or trust: unsigned")
-    if repository.suite.endswith("/") and repository.components:
-        raise Refusal(
-            "a flat repository has no components", "remove components, or name a suite without /"
-        )
-    if not repository.suite.endswith("/") and not repository.components:
-        raise Refusal("no components", "add components: [main], or end suite with / if it is flat")
-    return repository
+        yield Refusal("no keys to check it with", "add keys: [FILE.asc], or trust: unsigned")
+    if is_flat and repository.components:
+        yield Refusal("a flat repository has no components", "remove them, or name a suite without /")
+    if not is_flat and not repository.components:
+        yield Refusal("no components", "add components: [main], or end suite with / if it is flat")
 
 
 _REPOSITORY = Record(
@@ -160,7 +159,8 @@ _REPOSITORY = Record(
             example="unsigned",
         ),
     },
-    _repository,
+    lambda given: Repository(**{**given, "is_unsigned": "is_unsigned" in given}),
+    _repository_rules,
 )
 
 
@@ -195,15 +195,11 @@ _PACKAGE = Either(
 # ---- accounts and files --------------------------------------------------------------------------
 
 
-def _user(given: dict[str, Any]) -> User:
-    user = User(**given)
+def _user_rules(user: User, _given: Mapping[str, Any]) -> Iterator[Refusal]:
     if user.gid is not None and user.group:
-        raise Refusal('"gid" and "group" exclude each other', "keep one: both name the primary group")
+        yield Refusal('"gid" and "group" exclude each other', "keep one: both name the primary group")
     if (user.name == "root") != (user.uid == 0):
-        raise Refusal(
-            f'the user "{user.name}" cannot have uid {user.uid}', "uid 0 is root's, and only root's"
-        )
-    return user
+        yield Refusal(f'"{user.name}" cannot have uid {user.uid}', "uid 0 is root, and root is uid 0")
 
 
 _USER = Record(
@@ -248,7 +244,8 @@ _USER = Record(
             default="",
         ),
     },
-    _user,
+    _struct(User),
+    _user_rules,
 )
 
 
@@ -269,22 +266,20 @@ _GROUP = Record(
 )
 
 
-def _file(given: dict[str, Any]) -> FileEntry:
-    entry = FileEntry(**given)
+def _file_rules(entry: FileEntry, given: Mapping[str, Any]) -> Iterator[Refusal]:
     kinds: list[str] = [kind for kind in ("source", "text", "link") if kind in given]
     kinds += ["directory"] if entry.is_directory else []
     if len(kinds) > 1:
-        raise Refusal(
+        yield Refusal(
             f'"{kinds[0]}" and "{kinds[1]}" exclude each other', "write an entry for each path"
         )
     if not kinds and not ({"owner", "group", "mode"} & given.keys()):
         hint = "give source, text, link or directory, or the owner, group or mode that it shall have"
-        raise Refusal("says nothing about the path", hint)
+        yield Refusal("says nothing about the path", hint)
     if entry.link and entry.mode is not None:
-        raise Refusal("a link has no mode", "remove mode: Linux looks at the target's")
+        yield Refusal("a link has no mode", "remove mode: Linux looks at the target's")
     if entry.path == "/" and kinds and kinds != ["source"]:
-        raise Refusal(f'"/" cannot be a {kinds[0]}', "the root can be filled from a folder with source")
-    return entry
+        yield Refusal(f'"/" cannot be made by {kinds[0]}', "a folder can be copied over it with source")
 
 
 _FILE = Record(
@@ -328,42 +323,45 @@ _FILE = Record(
             example="0644",
         ),
     },
-    _file,
+    _struct(FileEntry),
+    _file_rules,
 )
 
 
 # ---- the container's configuration ---------------------------------------------------------------
 
 
-def _healthcheck(given: dict[str, Any]) -> Healthcheck:
-    if not given["test"]:
-        raise Refusal('"test" is empty', 'write a command, or ["NONE"] to switch off that of a base')
-    return Healthcheck(**{**given, "test": values.health_test(given["test"])})
-
-
 _HEALTHCHECK = Record(
     {
         "test": Field(
-            _words("[/usr/bin/curl, -f, http://localhost/]"),
+            Either(
+                Text(values.health_command),
+                many=ListOf(_WORD, "[/usr/bin/curl, -f, http://localhost/]", values.health_test),
+                noun="a list of words or one command line",
+            ),
             "The command that must exit with 0. No shell runs it unless the list begins with CMD-SHELL.",
             example=["curl", "-f", "http://localhost/"],
             is_needed=True,
         ),
         "interval": Field(
-            Text(values.duration, values.DURATION), "Time between two checks.", example="30s"
+            Text(values.duration, values.DURATION, explains_numbers=True),
+            "Time between two checks.",
+            example="30s",
         ),
         "timeout": Field(
-            Text(values.duration, values.DURATION), "Time after which a check has failed.", example="5s"
+            Text(values.duration, values.DURATION, explains_numbers=True),
+            "Time after which a check has failed.",
+            example="5s",
         ),
         "start-period": Field(
-            Text(values.duration, values.DURATION),
+            Text(values.duration, values.DURATION, explains_numbers=True),
             "Time after the start in which failures do not count.",
             name="start_period",
             example="10s",
         ),
         "retries": Field(Whole(1, 1000), "Failures in a row that make it unhealthy.", example=3),
     },
-    _healthcheck,
+    _struct(Healthcheck),
 )
 
 
@@ -547,7 +545,7 @@ def _spec(given: dict[str, Any]) -> ImageSpec:
     return ImageSpec(**{"image": "", **given, **accounts})
 
 
-SPEC = Record(_FIELDS, _spec, {"distro": Distro(name="")})
+SPEC = Record(_FIELDS, _spec, stand_ins={"distro": Distro(name="")})
 
 # Where a key belongs, for who writes it at the wrong level.
 _RECORDS: tuple[tuple[str, Record], ...] = (

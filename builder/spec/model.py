@@ -101,7 +101,10 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Healthcheck(msgspec.Struct, frozen=True, kw_only=True):
-    """Docker's health check; durations in nanoseconds, 0 = the engine's default."""
+    """Docker's health check; durations in nanoseconds, 0 = the engine's default.
+
+    test  begins with Docker's own word: ``CMD``, ``CMD-SHELL`` or ``NONE``
+    """
 
     test: tuple[str, ...]
     interval: int = 0
@@ -111,7 +114,7 @@ class Healthcheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """What the container runs (image-spec config.md)."""
+    """What the container runs (image-spec config.md). ``ports`` are like ``80/tcp``."""
 
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()

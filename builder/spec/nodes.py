@@ -259,6 +259,8 @@ def _syntax_error(text: str, error: Any) -> Unreadable:
 def _syntax_hint(problem: str) -> str | None:
     if "mapping values are not allowed" in problem:
         return 'text that holds ": " needs quotes, and keys of one map stand below each other'
+    if "expected alphabetic or numeric character" in problem:
+        return "text that begins with * or & needs quotes"
     if "start any token" in problem:
         return "text that begins with @, `, % or another sign of YAML's own needs quotes"
     return None

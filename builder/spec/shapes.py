@@ -11,7 +11,7 @@ Values are ``Any`` here, and only here: this is the parser (STYLE 37).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from builder.digests import Json
@@ -25,7 +25,7 @@ NOUNS = {
     "text": "text",
     "integer": "the number",
     "number": "the number",
-    "boolean": "",
+    "boolean": "the boolean",
     "nothing": "nothing",
     "list": "a list",
     "map": "a map",
@@ -60,9 +60,11 @@ class Reading:
         """Note that the value at PATH is of another kind than WANTED."""
         if node.kind == "nothing" and isinstance(node, Scalar) and not node.text:
             return self.fault(node, path, "has no value", hint or "give it a value, or remove the key")
+        if node.kind == "nothing" and isinstance(node, Scalar):
+            hint = hint or f'remove the key, or write "{node.text}" in quotes if that text is meant'
         found = NOUNS[node.kind]
         if isinstance(node, Scalar) and node.kind in ("integer", "number", "boolean"):
-            found = f"{found} {node.text}".strip()
+            found = f"{found} {node.text}"
         return self.fault(node, path, f"must be {wanted}, not {found}", hint)
 
     def parsed(self, node: Node, path: str, parse: Callable[[Any], Any], value: Any) -> Any:
@@ -102,7 +104,12 @@ class Shape(Protocol):
 
 
 class Text:
-    """Text that PARSE understands. ``numbers``: decimal integers may stand without quotes."""
+    """Text that PARSE understands.
+
+    numbers           decimal integers may stand without quotes
+    raw               whatever stands there is taken as it is written
+    explains_numbers  PARSE refuses decimal integers in better words
+    """
 
     def __init__(
         self,
@@ -113,10 +120,12 @@ class Text:
         may_be_empty: bool = False,
         noun: str = "text",
         raw: bool = False,
+        explains_numbers: bool = False,
     ) -> None:
         self._parse = parse
         self._pattern = pattern
         self._numbers = numbers or raw
+        self._explains_numbers = explains_numbers
         self._may_be_empty = may_be_empty
         self._noun = noun
         self._raw = raw
@@ -127,7 +136,8 @@ class Text:
         if not isinstance(node, Scalar) or node.kind == "nothing":
             return reading.wrong_kind(node, path, self._noun)
         is_decimal = node.kind == "integer" and re.fullmatch(_DECIMAL, node.text)
-        if node.kind != "text" and not (self._numbers and is_decimal) and not self._raw:
+        takes_decimal = self._numbers or self._explains_numbers
+        if node.kind != "text" and not (takes_decimal and is_decimal) and not self._raw:
             hint = f'write "{node.text}" in quotes: without them YAML reads {_reading_of(node)}'
             return reading.wrong_kind(node, path, self._noun, hint)
         return reading.parsed(node, path, self._parse, node.text)
@@ -229,7 +239,9 @@ class ListOf:
         """Return the value of NODE, or `MISSING` with a fault noted."""
         reading.note(node, path)
         if not isinstance(node, List):
-            hint = f"write {self._example}" if node.kind != "nothing" else None
+            is_word = isinstance(node, Scalar) and re.match(r"^[A-Za-z0-9/][\w./+:-]*$", node.text)
+            example = f"[{node.text}]" if is_word and isinstance(node, Scalar) else self._example
+            hint = f"write {example}" if node.kind != "nothing" else None
             return reading.wrong_kind(node, path, "a list", hint)
         if self._needs_one and not node.items:
             return reading.fault(node, path, "is empty", "give it a value, or remove it")
@@ -313,6 +325,7 @@ class Field:
 class Record:
     """A map with keys of ours. ``make`` gets the values by attribute name, without those not given.
 
+    ``rules`` tell what is wrong with the made value as a whole, given what was written.
     ``stand_ins`` take the place of needed values with faults, so that the rest can still be checked.
     """
 
@@ -320,18 +333,21 @@ class Record:
         self,
         fields: Mapping[str, Field],
         make: Callable[[dict[str, Any]], Any],
+        rules: Callable[[Any, Mapping[str, Any]], Iterable[Refusal]] = lambda _value, _given: (),
         stand_ins: Mapping[str, Any] | None = None,
     ) -> None:
         self.fields = fields
         self._make = make
+        self._rules = rules
         self._stand_ins = stand_ins or {}
 
     def read(self, reading: Reading, node: Node, path: str) -> Any:
         """Return the value of NODE, or `MISSING` with a fault noted."""
         reading.note(node, path)
         if not isinstance(node, Map):
-            hint = f"its keys are {listed(list(self.fields), 'and')}" if node.kind != "nothing" else None
+            hint = self._keys() if node.kind != "nothing" else None
             return reading.wrong_kind(node, path, "a map", hint)
+        before = len(reading.faults)
         given: dict[str, Any] = {}
         for text, key, value in reading.pairs(node, path):
             field = self.fields.get(text)
@@ -340,9 +356,14 @@ class Record:
                 continue
             result = field.shape.read(reading, value, f"{path}.{text}" if path else text)
             given[field.name or text] = result
-        return self._finish(reading, node, path, given)
+        value = self._made(reading, node, path, given)
+        # What the values say together is looked at only if each of them is right.
+        if value is not MISSING and len(reading.faults) == before:
+            for refusal in self._rules(value, given):
+                reading.fault(node, path, refusal.message, refusal.hint)
+        return value
 
-    def _finish(self, reading: Reading, node: Node, path: str, given: dict[str, Any]) -> Any:
+    def _made(self, reading: Reading, node: Node, path: str, given: dict[str, Any]) -> Any:
         is_whole = True
         for key, field in self.fields.items():
             attribute = field.name or key
@@ -354,17 +375,7 @@ class Record:
                 is_whole = is_whole and given[attribute] is not MISSING
         if not is_whole:
             return MISSING
-        values = {name: value for name, value in given.items() if value is not MISSING}
-        if len(values) < len(given):
-            return self._make_loosely(values)
-        return reading.parsed(node, path, self._make, values)
-
-    def _make_loosely(self, values: dict[str, Any]) -> Any:
-        """Make a value of a record some of whose keys had faults: what is missing is no new fault."""
-        try:
-            return self._make(values)
-        except Refusal:
-            return MISSING
+        return self._make({name: value for name, value in given.items() if value is not MISSING})
 
     def _hint(self, reading: Reading, text: str, path: str) -> str | None:
         close = near(text, self.fields)
@@ -375,7 +386,11 @@ class Record:
             places = [f'"{place}"' if place else "the top of the file" for place in home]
             where = "belongs at" if home[0] == "" else "belongs below"
             return f'"{text.lower().replace("_", "-")}" {where} {listed(places)}'
-        return f"its keys are {listed(list(self.fields), 'and')}" if path else None
+        return self._keys() if path else None
+
+    def _keys(self) -> str:
+        keys = list(self.fields)
+        return f"its keys are {listed(keys, 'and')}" if keys[1:] else f"its only key is {keys[0]}"
 
     def schema(self) -> dict[str, Json]:
         """Return JSON Schema (draft 2020-12)."""

@@ -6,18 +6,25 @@ the ``#`` away switches them on, each group by itself or all together.
 
 from __future__ import annotations
 
+from builder.errors import UsageError
 from builder.spec import values
+from builder.spec.faults import Refusal
+from builder.spec.nodes import kind_of
 
 
 def starter(image: str, distro: str) -> str:
     """Return a spec for IMAGE of DISTRO (``debian/trixie``), ready to build.
 
-    Raises `builder.spec.faults.Refusal` if one of the two is not what a spec can hold.
+    Raises `UsageError` if one of the two is not what a spec can hold.
     """
-    values.image(image)
-    values.distro(distro)
+    for word, parse, text in (("image", values.image, image), ("distro", values.distro, distro)):
+        try:
+            parse(text)
+        except Refusal as refusal:
+            raise UsageError(f"{word}: {refusal.message}", hint=refusal.hint) from refusal
     name = image.rpartition("/")[2].partition(":")[0]
-    return _TEXT.replace("@IMAGE@", image).replace("@DISTRO@", distro).replace("@NAME@", name)
+    written = image if kind_of(image) == "text" else f'"{image}"'
+    return _TEXT.replace("@IMAGE@", written).replace("@DISTRO@", distro).replace("@NAME@", name)
 
 
 _TEXT = """\

@@ -343,8 +343,11 @@ def compression(value: str) -> Compression:
     return Compression(algorithm=name, level=int(level_text))
 
 
-def command(value: str) -> tuple[str, ...]:
-    """Return the words of a command line, split as sh does; there is no shell to do more."""
+def command(value: str, shell: str = '"/bin/sh", "-c"') -> tuple[str, ...]:
+    """Return the words of a command line, split as sh does; there is no shell to do more.
+
+    SHELL is what a list must begin with to have one.
+    """
     import shlex
 
     try:
@@ -356,21 +359,28 @@ def command(value: str) -> tuple[str, ...]:
     needs_shell = re.search(r"[$`]", re.sub(r"'[^']*'", "", value))
     found = next((word for word in words if word in _WORDS_OF_A_SHELL), needs_shell and needs_shell[0])
     if found:
-        hint = f'no shell runs it; to have one, write ["/bin/sh", "-c", {_quoted(value)}]'
+        hint = f"no shell runs it; to have one, write [{shell}, {_quoted(value)}]"
         raise Refusal(f'"{found}" means something to a shell only', hint)
     return words
 
 
+def health_command(value: str) -> tuple[str, ...]:
+    """Return the command line of a health check as words, ``CMD`` first."""
+    return ("CMD", *command(value, '"CMD-SHELL"'))
+
+
 def health_test(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return WORDS with Docker's first word (``CMD``, ``CMD-SHELL``, ``NONE``), ``CMD`` by default."""
+    if not words or not words[0]:
+        raise Refusal("is empty", 'write a command, or ["NONE"] to switch off that of a base')
     if words[0] not in ("CMD", "CMD-SHELL", "NONE"):
         return ("CMD", *words)
     if words[0] == "CMD-SHELL" and len(words) != 2:
         raise Refusal("CMD-SHELL takes one command line", 'write ["CMD-SHELL", "…"]')
     if words[0] == "CMD" and len(words) < 2:
-        raise Refusal("CMD takes a command")
+        raise Refusal("CMD takes a command", 'write ["CMD", PROGRAM, …]')
     if words[0] == "NONE" and len(words) != 1:
-        raise Refusal("NONE stands alone")
+        raise Refusal("NONE stands alone", 'write ["NONE"]')
     return words
 
 
