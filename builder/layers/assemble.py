@@ -108,7 +108,7 @@ def cut_layers(
 
 def layer_key(parts: LayerParts, compression: Compression, *, clamp: int) -> Digest:
     """Return the key of the action `write_layer`: what the layer's bytes are a function of."""
-    head = msgspec.json.encode((parts.directories, tuple(file.entry for file in parts.files)))
+    head = msgspec.json.encode((parts.directories, [file.entry for file in parts.files]), enc_hook=str)
     newest = max((entry.mtime for entry in parts.directories), default=0)
     return cache_key(
         "layer",
@@ -212,12 +212,12 @@ class _Joined:
 
 def encode_layer(layer: Layer) -> bytes:
     """Return LAYER as the result document of its action."""
-    return msgspec.json.encode(layer)
+    return msgspec.json.encode(layer, enc_hook=str)  # a Digest is the only other thing in it
 
 
 def decode_layer(document: bytes) -> Layer:
     """Return the layer that `encode_layer` wrote."""
-    return msgspec.json.decode(document, type=Layer)
+    return msgspec.json.decode(document, type=Layer, dec_hook=lambda _, text: Digest.parse(text))
 
 
 # ---- what is in a layer ------------------------------------------------------------------------
