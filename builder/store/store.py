@@ -233,6 +233,10 @@ class Store:
         """Return the folder of the bucket NAME."""
         return f"{self.root}/{_FOLDERS[name]}"
 
+    def buckets(self) -> set[str]:
+        """Return the names of the folders right below the root."""
+        return {path.partition("/")[0] for path in _FOLDERS.values()}
+
     def partial_path(self, digest: Digest) -> str:
         """Return where the part of blob DIGEST is or would be."""
         return f"{self.folder('partial')}/{_hex(digest)}"

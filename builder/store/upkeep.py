@@ -76,7 +76,7 @@ def collect(store: Store, max_size: int) -> GcResult:
     """
     descriptor = _claim(store)
     try:
-        stale = sum(1 for _ in _sweep(store))
+        stale = sum(1 for _ in _sweep(store)) + _remove_outdated(store)
         found = sorted(_files(store))
         total = sum(file.size for file in found)
         removed = freed = 0
@@ -184,6 +184,20 @@ def _sweep(store: Store) -> Iterator[str]:
         for entry in _scan(store.folder(name)):
             if entry.name != "in-use" and _is_dead(entry.path) and name == "temporary":
                 yield os.path.relpath(entry.path, store.root)
+
+
+def _remove_outdated(store: Store) -> int:
+    """Remove buckets of forms older than ours, which no program of today reads; how many."""
+    import shutil
+
+    present = {bucket.rpartition("-v")[0]: bucket.rpartition("-v")[2] for bucket in store.buckets()}
+    removed = 0
+    for entry in _scan(store.root):
+        name, _, version = entry.name.rpartition("-v")
+        if name in present and version.isdecimal() and int(version) < int(present[name]):
+            shutil.rmtree(entry.path, ignore_errors=True)
+            removed += 1
+    return removed
 
 
 def _is_dead(path: str) -> bool:

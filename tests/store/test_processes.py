@@ -179,6 +179,17 @@ def test_collection_of_all_leaves_nothing(store: Store, root: Path) -> None:
     assert [path.name for path in root.rglob("*") if path.is_file()] == ["in-use"]
 
 
+def test_collection_removes_buckets_of_older_forms_and_nothing_else(store: Store, root: Path) -> None:
+    for name in ("blobs-v0", "blobs-v2", "other-v0", "blobs-vx"):
+        (root / name).mkdir(parents=True)
+        (root / name / "file").write_bytes(b"x")
+    store.put(b"x")
+    assert store.gc(1000).stale == 1
+    assert sorted(path.name for path in root.iterdir()) == [
+        "blobs-v1", "blobs-v2", "blobs-vx", "locks-v1", "other-v0",
+    ]  # fmt: skip
+
+
 def test_nothing_is_collected_under_a_running_build(
     store: Store, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
