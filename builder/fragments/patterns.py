@@ -41,10 +41,9 @@ def _regex(pattern: str) -> str:
     if not text:
         raise ValueError(f'pattern "{pattern}" names no path')
     body = "".join(_translate(token) for token in _TOKEN.findall(text))
+    below = "/.*" if is_folder else "(?:/.*)?"
     if text.endswith("/**") or text == "**":
         below = ""
-    else:
-        below = "/.*" if is_folder else "(?:/.*)?"
     return ("" if is_anchored else "(?:.*/)?") + body + below
 
 

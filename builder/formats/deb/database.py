@@ -65,7 +65,7 @@ def has_manager(names: Iterable[str]) -> bool:
 
 
 def may_replace(winner: Control, loser: Identity) -> bool:
-    """Whether WINNER's ``Replaces`` names LOSER in its version (Policy §7.6.1); not by what it provides."""
+    """Whether WINNER's ``Replaces`` names LOSER, and in its version (Policy §7.6.1)."""
     return any(
         relation.name == loser.name and satisfies(loser.version, relation)
         for relation in parse_relations(winner.field("Replaces"))
