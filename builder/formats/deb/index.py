@@ -150,10 +150,10 @@ def _table(
 
 
 def _write_tables(sink: BinaryIO, written: int, sections: tuple[array[int] | bytes, ...]) -> None:
-    sink.write(bytes(-written % 8))
     contents = [bytes(section) for section in sections]
-    sink.writelines(content + bytes(-len(content) % 8) for content in contents)
-    sink.write(_FOOTER.pack(*map(len, contents), _MAGIC))
+    padded = [content + bytes(-len(content) % 8) for content in contents]
+    footer = _FOOTER.pack(*map(len, contents), _MAGIC)
+    sink.write(b"".join((bytes(-written % 8), *padded, footer)))
 
 
 def _blocks(stream: BinaryIO) -> Iterator[bytes]:

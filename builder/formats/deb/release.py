@@ -125,9 +125,8 @@ def _files(section: str | None) -> dict[str, File]:
 
 def check_release(release: Release, source: Source, freshness: Freshness, what: str) -> None:
     """Refuse a RELEASE that is another suite's, from the future, expired, or older than the lock's."""
-    names = [name for name in (release.codename, release.suite) if name]
-    if source.codenames and not set(source.codenames) & set(names):
-        says = " or ".join(f'"{name}"' for name in names) or "nothing"
+    if source.codenames and not set(source.codenames) & set(_own_names(release)):
+        says = " or ".join(f'"{name}"' for name in _own_names(release)) or "nothing"
         raise TrustError(
             f'the release calls itself {says}, not "{source.codenames[0]}"',
             where=what,
@@ -154,6 +153,17 @@ def check_release(release: Release, source: Source, freshness: Freshness, what: 
         )
 
 
+def _own_names(release: Release) -> tuple[str, ...]:
+    """Return the names that tell RELEASE from every other of its archive.
+
+    Ubuntu's noble-updates and noble-security both have the codename noble: that would let a mirror
+    serve one for the other.
+    """
+    is_branch = release.suite.startswith(f"{release.codename}-")
+    names = (release.suite,) if is_branch else (release.codename, release.suite)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 def is_expired(valid_until: int | None, now: int) -> bool:
     """Whether a release whose Valid-Until is given is out of date at NOW."""
     return valid_until is not None and valid_until < now
@@ -175,7 +185,7 @@ def index_references(
     """
     if source.suite.endswith("/"):
         return tuple(
-            _reference(release, base, "", "", architecture, what)
+            _reference(release, "", architecture, base=base, what=what)
             for architecture in source.architectures
         )
     _check_offered(release, source, what)
