@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from builder import __version__
 from builder.digests import Digest
 from builder.errors import FetchError, OfflineError
-from builder.fetch.answers import Answer, open_local
-from builder.fetch.attempts import Attempts
 from builder.fetch.request import Address, Request, address
 from builder.fetch.watch import Cancellation, Watch
 from builder.reporting import Reporter, StageAdvanced, StageBegan, StageEnded, silent
 from builder.store.store import Store
 
 if TYPE_CHECKING:
+    from builder.fetch.answers import Answer
+    from builder.fetch.attempts import Attempts
     from builder.fetch.transport import Transport
 
 STAGE = "fetch"
@@ -174,6 +174,9 @@ class Fetcher:
             return self._attempts(cancellation, self._advance).run(request, sources, partial)
 
     def _attempts(self, cancellation: Cancellation, advance: Callable[[int, str], None]) -> Attempts:
+        from builder.fetch.answers import open_local
+        from builder.fetch.attempts import Attempts
+
         def open_source(source: Address, offset: int) -> AbstractContextManager[Answer]:
             if source.path:
                 return open_local(source, offset)

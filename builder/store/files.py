@@ -131,6 +131,20 @@ def set_times(place: str | int, used_ns: int, noted_ns: int) -> None:
             raise
 
 
+def read_whole(path: str) -> tuple[os.stat_result, bytes]:
+    """Return the stat and the content of small file PATH; half the time that ``open`` takes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        stat = os.fstat(descriptor)
+        content = os.read(descriptor, stat.st_size + 1)
+        if len(content) != stat.st_size:  # cut short by a signal or a file system, or it grew
+            while more := os.read(descriptor, 1 << 16):
+                content += more
+        return stat, content
+    finally:
+        os.close(descriptor)
+
+
 def hash_file(path: str) -> tuple[Digest, os.stat_result]:
     """Return the digest of file PATH and its stat, taken before the first byte was read."""
     with open(path, "rb", buffering=0) as stream:

@@ -127,9 +127,7 @@ class Store:
         path = self._action(key)
         self.join()
         try:
-            with open(path, "rb", buffering=0) as stream:
-                stat = os.fstat(stream.fileno())
-                content = stream.readall()
+            stat, content = files.read_whole(path)
         except FileNotFoundError:
             return None
         except OSError as error:
