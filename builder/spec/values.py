@@ -41,7 +41,6 @@ COMPRESSION = r"^(?:zstd(?::[0-9]+)?|gzip(?::[0-9]+)?)$"
 
 MAX_COMPRESSION_LEVEL = {"zstd": 19, "gzip": 9}
 _UNITS = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-_WORDS_OF_A_SHELL = frozenset(("&&", "||", "|", ";", "&", ">", ">>", "<", "2>", "2>&1"))
 
 
 def text(value: str) -> str:
@@ -356,11 +355,14 @@ def command(value: str, shell: str = '"/bin/sh", "-c"') -> tuple[str, ...]:
         raise Refusal(f'"{value}" has a quote that is not closed', "write a list of words") from error
     if not words:
         raise Refusal("is empty", "give it a value, or remove it")
-    needs_shell = re.search(r"[$`]", re.sub(r"'[^']*'", "", value))
-    found = next((word for word in words if word in _WORDS_OF_A_SHELL), needs_shell and needs_shell[0])
+    # What quotes protect from a shell is the program's; within double quotes a shell still expands.
+    bare = re.sub(r"'[^']*'|\\.", "", value)
+    expansion = re.search(r"[$`]", bare)
+    operator = re.search(r"&&|\|\||>>|[;|&<>]", re.sub(r'"[^"]*"', "", bare))
+    found = operator or expansion
     if found:
         hint = f"no shell runs it; to have one, write [{shell}, {_quoted(value)}]"
-        raise Refusal(f'"{found}" means something to a shell only', hint)
+        raise Refusal(f'"{found[0]}" means something to a shell only', hint)
     return words
 
 

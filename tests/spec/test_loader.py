@@ -269,6 +269,35 @@ _DOCUMENT: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("line", "sign"),
+    [
+        ("a; b", ";"),
+        ("a &", "&"),
+        ("a >x", ">"),
+        ("a|b", "|"),
+        ('echo "$A"', "$"),
+        ("echo `date`", "`"),
+        ("a >>x", ">>"),
+    ],
+)
+def test_a_command_line_that_needs_a_shell_is_refused(line: str, sign: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        _load(f"distro: debian\nconfig:\n  cmd: {json.dumps(line)}\n")
+    assert caught.value.message == f'config.cmd: "{sign}" means something to a shell only'
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("nginx -g 'daemon off;'", ("nginx", "-g", "daemon off;")),
+        ("x \"a;b|c>d\" '$HOME' \\$x", ("x", "a;b|c>d", "$HOME", "$x")),
+    ],
+)
+def test_quotes_keep_signs_from_a_shell_that_is_not_there(line: str, words: tuple[str, ...]) -> None:
+    assert _load(f"distro: debian\nconfig:\n  cmd: {json.dumps(line)}\n").config.cmd == words
+
+
 @given(st.data())
 def test_comments_and_blank_lines_move_positions_and_nothing_else(data: st.DataObject) -> None:
     lines = _block(_DOCUMENT)
