@@ -31,6 +31,7 @@ from builder.packages import (
 )
 from builder.reporting import Reporter, StageAdvanced, StageBegan, StageEnded, Warned, silent
 from builder.repository.lists import decompressed
+from builder.repository.recent import Answers
 
 if TYPE_CHECKING:
     from builder.fetch.fetcher import Fetcher
@@ -63,7 +64,7 @@ class _List(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def take(
-    format_: PackageFormat, subjects: Sequence[Subject], fetcher: Fetcher, *, report: Reporter = silent
+    format_: PackageFormat, subjects: Sequence[Subject], fetcher: Answers, *, report: Reporter = silent
 ) -> tuple[Snapshot, ...]:
     """Return the verified state of each of SUBJECTS, in their order; they are asked for at once.
 
@@ -80,7 +81,7 @@ def take(
     return snapshots
 
 
-def _take(format_: PackageFormat, subject: Subject, fetcher: Fetcher) -> Snapshot:
+def _take(format_: PackageFormat, subject: Subject, fetcher: Answers) -> Snapshot:
     conversation = format_.snapshot(subject.source, subject.keyring, subject.freshness)
     try:
         want = next(conversation)
