@@ -3,7 +3,7 @@
 This follows what `pkgDepCache::MarkInstall` of apt 2.6 does (apt-pkg/depcache.cc), because the
 answer wanted is apt's own, its habits included:
 
-- first every requested package is taken, then, in apt's order of packages, what each needs:
+- first every requested package is taken, then, in the order of the requests, what each needs:
   pre-dependencies and dependencies in the order of the control file, then recommendations;
 - of alternatives the first that works is taken, of several packages that answer one alternative the
   one that `_preference` puts first; only the candidate version of a package is looked at;
@@ -59,7 +59,7 @@ class Marker:
         for package in wanted:
             self._choose(package)
             self.protected.add(package.name)
-        for package in sorted(wanted, key=lambda p: p.name):
+        for package in wanted:
             self.run(self.mark(package.name, with_needs=True, is_request=True))
 
     def request_virtual(self, wanted: Iterable[Dependency]) -> bool:
