@@ -207,7 +207,7 @@ def pattern(value: str) -> str:
         hint = (
             f"write {value.rstrip('/')}/** for all that a folder holds" if value.endswith("/") else None
         )
-        raise Refusal(f'"{value}" matches no path', hint)
+        raise Refusal(f'"{value}" is not a clean path', hint)
     if any("**" in part and part != "**" for part in value[1:].split("/")):
         raise Refusal(f'"{value}": ** must be a whole part of the path', "write /**/ for any depth")
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 
 from builder.lock import Lock, LockedArchitecture, LockedPackage
 from builder.lock.changes import LockDiff, PackageChange, SuiteChange, diff, in_order
@@ -110,6 +110,7 @@ def _facts(found: LockDiff) -> set[tuple[object, ...]]:
     }
 
 
+@settings(max_examples=40)
 @given(locks(), locks())
 def test_the_way_back_is_the_opposite(one: Lock, other: Lock) -> None:
     there, back = diff(one, other, _compare), diff(other, one, _compare)
@@ -121,6 +122,7 @@ def test_the_way_back_is_the_opposite(one: Lock, other: Lock) -> None:
     assert there.is_empty == back.is_empty
 
 
+@settings(max_examples=40)
 @given(locks(), locks())
 def test_sizes_add_up(one: Lock, other: Lock) -> None:
     def total(some: Lock) -> int:

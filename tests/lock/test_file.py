@@ -7,7 +7,7 @@ import string
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.digests import Digest
@@ -146,6 +146,7 @@ def _sets(draw: st.DrawFn) -> list[LockedPackage]:
     ]
 
 
+@settings(max_examples=40)
 @given(locks())
 def test_what_is_written_is_read_as_it_was_and_written_the_same(some: Lock) -> None:
     written = write_lock(some)
@@ -154,6 +155,7 @@ def test_what_is_written_is_read_as_it_was_and_written_the_same(some: Lock) -> N
     assert written.endswith(b"}\n")
 
 
+@settings(max_examples=40)
 @given(locks())
 def test_order_and_white_space_do_not_matter(some: Lock) -> None:
     written = write_lock(some)

@@ -6,7 +6,7 @@ import itertools
 
 import networkx as nx  # type: ignore[import-untyped]  # has no stubs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from builder.errors import LockError
 from builder.lock import Lock, LockedPackage
@@ -100,6 +100,7 @@ def test_a_chain_of_thousands_needs_no_recursion() -> None:
     assert len(paths_to(lock(*packages), "amd64", "p04999")[0]) == 5000
 
 
+@settings(max_examples=40)
 @given(locks())
 def test_chains_are_the_shortest_that_networkx_finds(some: Lock) -> None:
     for item in some.architectures:
@@ -120,6 +121,7 @@ def test_chains_are_the_shortest_that_networkx_finds(some: Lock) -> None:
                 assert all(b in edges.needs[a] for a, b in itertools.pairwise(chain))
 
 
+@settings(max_examples=40)
 @given(locks())
 def test_a_tree_shows_every_package_and_every_edge_once(some: Lock) -> None:
     for item in some.architectures:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.digests import canonical_json
@@ -298,6 +298,7 @@ def test_quotes_keep_signs_from_a_shell_that_is_not_there(line: str, words: tupl
     assert _load(f"distro: debian\nconfig:\n  cmd: {json.dumps(line)}\n").config.cmd == words
 
 
+@settings(max_examples=30)
 @given(st.data())
 def test_comments_and_blank_lines_move_positions_and_nothing_else(data: st.DataObject) -> None:
     lines = _block(_DOCUMENT)
