@@ -28,18 +28,19 @@ from math import exp, inf
 
 Plan = tuple[tuple[str, ...], ...]
 
-HORIZON = 50
-"""Updates of an image that a plan made anew has to pay for itself in."""
+HORIZON = 25
+"""Updates that a plan made anew has to pay for itself in: about those of a stable release's life."""
 
 _USUAL_RATE = 0.005
-_BUSY_RATE = 0.03
-# Sources with many security and point updates in a stable release; prefixes end in "*". From the
-# number of stable updates per source in a release of Debian, see docs/adr/0002-layer-plan.md.
+_BUSY_RATE = 0.2
+# Sources with many security and point updates in one stable release, or that follow their upstream's
+# releases; prefixes end in "*". Counted in bookworm's package lists, see docs/adr/0002-layer-plan.md.
 _BUSY = (
-    "apache2", "bind9", "chromium", "curl", "dpkg", "expat", "firefox*", "ghostscript", "git", "glib2.0",
-    "glibc", "gnutls28", "imagemagick", "krb5", "libxml2", "linux", "mariadb", "nginx", "nodejs",
-    "openjdk*", "openssh", "openssl", "perl", "php*", "postgresql-*", "python3.*", "redis", "samba",
-    "sqlite3", "systemd", "tzdata", "util-linux", "webkit2gtk",
+    "apache2", "base-files", "bind9", "chromium", "cups", "curl", "exim4", "firefox*", "ghostscript",
+    "git", "glib2.0", "glibc", "gnutls28", "gst-plugins-*", "imagemagick", "krb5", "libpng1.6",
+    "libreoffice", "libvpx", "libxml2", "linux", "mariadb", "nginx", "nodejs", "openjdk-*", "openssh",
+    "openssl", "php8*", "postgresql-1*", "python3.*", "qemu", "redis", "rsync", "samba", "squid",
+    "systemd", "thunderbird", "tzdata", "webkit2gtk", "xorg-server",
 )  # fmt: skip
 
 

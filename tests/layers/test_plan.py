@@ -139,9 +139,5 @@ def test_the_cuts_are_the_best_there_are(row: list[tuple[int, int]], parts: int)
 
 
 def test_busy_sources_are_told_by_name_or_prefix() -> None:
-    assert (
-        change_rate("php8.2")
-        == change_rate("openssl")
-        > change_rate("zlib")
-        == change_rate("phpunit-x") / 6
-    )
+    assert change_rate("php8.2") == change_rate("openssl") > change_rate("zlib")
+    assert change_rate("openssl-extra") == change_rate("zlib")
