@@ -236,9 +236,13 @@ def _layer(members: Sequence[Fragment], has_databases: bool) -> LayerParts:
     for fragment in members:
         for entry in fragment.directories:
             folders[entry.path] = _merged(folders.get(entry.path), entry)
-    for fragment in members:
-        for entry in (*fragment.directories, *_others(fragment, has_databases)):
-            _imply(folders, entry.path)
+    above = {
+        entry.path.rpartition("/")[0]
+        for fragment in members
+        for entry in (*fragment.directories, *_others(fragment, has_databases))
+    }
+    for path in above:
+        _imply(folders, path)
     return LayerParts(
         directories=tuple(folders[path] for path in sorted(folders)),
         members=members,
@@ -256,11 +260,10 @@ def _merged(present: Entry | None, entry: Entry) -> Entry:
 
 
 def _imply(folders: dict[str, Entry], path: str) -> None:
-    """Add what is above PATH to FOLDERS."""
-    parent = path.rpartition("/")[0]
-    while parent and parent not in folders:
-        folders[parent] = Entry(parent, DIRECTORY, 0o755)
-        parent = parent.rpartition("/")[0]
+    """Add PATH and what is above it to FOLDERS."""
+    while path and path not in folders:
+        folders[path] = Entry(path, DIRECTORY, 0o755)
+        path = path.rpartition("/")[0]
 
 
 def _top(

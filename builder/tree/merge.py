@@ -36,7 +36,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from builder.errors import ConflictError
-from builder.tree.entries import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, parents
+from builder.tree.entries import DIRECTORY, HARDLINK, SYMLINK, Entry, parents
 from builder.tree.flatten import difference, is_identical, is_plain, replace, without, without_mtime
 from builder.tree.links import resolve_folder
 
@@ -185,6 +185,7 @@ class _Merging(Generic[IdentityT, ControlT]):
         self.entries: dict[str, Entry] = {}
         self.owners: dict[str, str] = {}
         self.omissions: dict[str, set[str]] = {}
+        self.by_path: dict[str, dict[str, Entry]] = {}  # of packages whose paths are contested
 
     # ---- where the folders are, and which of them are links --------------------------------------
 
@@ -215,7 +216,9 @@ class _Merging(Generic[IdentityT, ControlT]):
                 if entry.kind == DIRECTORY:
                     _add_with_parents(self.folders, entry.path)
                 else:
-                    _add_with_parents(self.folders, entry.path.rpartition("/")[0])
+                    parent = entry.path.rpartition("/")[0]
+                    if parent not in self.folders:
+                        _add_with_parents(self.folders, parent)
                     if entry.kind == SYMLINK:
                         self.symlinks[entry.path] = entry.target
         for path in base_folders & self.symlinks.keys():
@@ -267,43 +270,58 @@ class _Merging(Generic[IdentityT, ControlT]):
 
     def merge_packages(self) -> None:
         """Put every other entry of base and packages into the tree."""
-        claims, contested = self.claims()
+        holders, contested = self.holders()
         for path in sorted(contested):
-            for loser in self.losers(path, contested[path]):
+            for loser in self.losers(path, self.claims(path, contested[path])):
                 if not loser.is_base:
                     self.omit(loser.owner, path)
-        for path, claim in claims.items():
-            if path in self.folders and not self.is_omitted(claim.owner, path):
-                raise self.folder_conflict(path, claim.owner)
-            if claim.is_base:
-                self.put(claim.entry, claim.owner)
-        for package in self.packages:
-            omitted = self.omissions.get(package.identity.name, ())
-            for entry in without(self.others(package), omitted) if omitted else self.others(package):
-                self.put(entry, package.identity.name)
-
-    def claims(self) -> tuple[dict[str, _Claim], dict[str, list[_Claim]]]:
-        """Return who is first at each path, and all claims of the paths that several want."""
-        first: dict[str, _Claim] = {}
-        contested: dict[str, list[_Claim]] = {}
-        base = self.base.entries
-        for path, entry in base.items():
+        for path in sorted(self.folders & holders.keys()):
+            if not self.is_omitted(holders[path], path):
+                raise self.folder_conflict(path, holders[path])
+        for path, entry in self.base.entries.items():
             if entry.kind != DIRECTORY:
-                file = base[entry.target] if entry.kind == HARDLINK else entry
-                first[path] = _Claim(self.base.owners[path], entry, file, is_base=True)
+                self.entries[path] = entry
+                self.owners[path] = self.base.owners[path]
         for package in self.packages:
-            owner = package.identity.name
-            files: dict[str, Entry] = {}
+            name = package.identity.name
+            omitted = self.omissions.get(name, ())
+            for entry in without(self.others(package), omitted) if omitted else self.others(package):
+                self.put(entry, name)
+
+    def holders(self) -> tuple[dict[str, str], dict[str, list[Contribution[IdentityT, ControlT]]]]:
+        """Return who is first at each path, and the packages that want what somebody has already."""
+        base = self.base.entries
+        holders = {path: self.base.owners[path] for path in base if base[path].kind != DIRECTORY}
+        firsts: dict[str, Contribution[IdentityT, ControlT]] = {}
+        contested: dict[str, list[Contribution[IdentityT, ControlT]]] = {}
+        for package in self.packages:
+            name = package.identity.name
             for entry in self.others(package):
                 path = entry.path
-                if entry.kind == FILE:
-                    files[path] = entry
-                claim = _Claim(owner, entry, files[entry.target] if entry.kind == HARDLINK else entry)
-                if path not in first:
-                    first[path] = claim
-                elif not self.is_omitted(owner, path):
-                    contested.setdefault(path, [first[path]]).append(claim)
-        return first, contested
+                if path not in holders:
+                    holders[path] = name
+                    firsts[path] = package
+                elif not self.is_omitted(name, path):
+                    first = [firsts[path]] if path in firsts else []
+                    contested.setdefault(path, first).append(package)
+        return holders, contested
+
+    def claims(self, path: str, wanting: Iterable[Contribution[IdentityT, ControlT]]) -> list[_Claim]:
+        """Return the claims to PATH: the base's, if it has it, and those of the packages WANTING it."""
+        claims = []
+        base = self.base.entries
+        if path in base:
+            file = base[base[path].target] if base[path].kind == HARDLINK else base[path]
+            claims.append(_Claim(self.base.owners[path], base[path], file, is_base=True))
+        for package in wanting:
+            entries = self.by_path.get(package.identity.name)
+            if entries is None:
+                entries = {entry.path: entry for entry in self.others(package)}
+                self.by_path[package.identity.name] = entries
+            entry = entries[path]
+            file = entries[entry.target] if entry.kind == HARDLINK else entry
+            claims.append(_Claim(package.identity.name, entry, file))
+        return claims
 
     def losers(self, path: str, claims: Sequence[_Claim]) -> Iterable[_Claim]:
         """Return all claims of PATH but the one that wins."""
@@ -343,7 +361,8 @@ class _Merging(Generic[IdentityT, ControlT]):
         for package in self.local:
             for entry in (*package.directories, *self.others(package)):
                 self.put_spec(entry, package.identity.name)
-        for path in list(self.entries):
+        missing = self.folders - self.entries.keys()
+        for path in [path for path in self.entries if missing and "/" in path]:
             for parent in reversed(parents(path)):
                 if parent in self.entries:
                     break
@@ -384,7 +403,10 @@ class _Merging(Generic[IdentityT, ControlT]):
 
     def put(self, entry: Entry, owner: str) -> None:
         """Put ENTRY into the tree; hard links to a file it replaces keep that file."""
-        replace(self.entries, entry)
+        if entry.path in self.entries:
+            replace(self.entries, entry)
+        else:
+            self.entries[entry.path] = entry
         self.owners[entry.path] = owner
 
     def omit(self, owner: str, path: str) -> None:
