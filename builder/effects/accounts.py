@@ -248,7 +248,7 @@ def _no_group(group: str, user: str, where: Position | str | None) -> SpecError:
     return SpecError(
         f'user "{user}" is to be in group "{group}", which is not in the image',
         where=where,
-        hint=f"add the group under accounts.groups, or a package that brings {PASSWD}'s groups",
+        hint="add the group under accounts.groups, or the package that makes it",
     )
 
 
