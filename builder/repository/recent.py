@@ -56,7 +56,7 @@ class RecentFiles:
         stream = self._fetcher.answer(request)
         content = stream.read() if stream is not None else None
         digest = self._store.put(content) if content is not None else None
-        document = msgspec.json.encode(_Kept(self._now, digest or ""))
+        document = msgspec.json.encode(_Kept(self._now, str(digest or "")))
         self._store.record(key, document, (digest,) if digest else ())
         return io.BytesIO(content) if content is not None else None
 

@@ -281,8 +281,13 @@ class DebIndex:
         block = bisect_right(self._block_text, start) - 1
         if not 0 <= block < len(self._block_text) - 1:
             raise self._damage()
-        first = self._block_text[block]
-        return self._block(block)[start - first : end - first]
+        text = self._block(block)
+        start, end = start - self._block_text[block], end - self._block_text[block]
+        stanza = text[start:end]
+        is_whole = text[max(start - 1, 0) : start] in (b"", b"\n") and stanza.endswith(b"\n\n")
+        if not is_whole or b"\n\n" in stanza.strip(b"\n"):
+            raise self._damage()
+        return stanza
 
     def _block(self, number: int) -> bytes:
         if number in self._cache:
