@@ -297,6 +297,11 @@ class PackageFormat(Protocol):
     def open_index(self, key: str, buffer: memoryview) -> PackageIndex:
         """Open what `build_index` wrote; BUFFER is usually a mapped file. `StoreError` if damaged."""
 
+    def package(
+        self, control: Control, *, repository: str, filename: str, size: int, digest: Digest
+    ) -> Package:
+        """Return what an index would say of a package with CONTROL; the rest as the lock has it."""
+
     def parse_request(self, text: str) -> Relation:
         """Parse an entry of the spec's ``packages`` (``nginx>=1.22``, ``nginx=1.22.*``).
 

@@ -77,6 +77,16 @@ class Fragments:
         """Return the fragment of package BLOB; `PackageError` if it is not, or not well, IDENTITY."""
         return self._build(Job(identity=identity, blob=blob, rules=rules, omit=omit), None)
 
+    def find(self, job: Job) -> Fragment | None:
+        """Return the fragment of JOB if the store has it; its archive is not needed then."""
+        clamp = job.rules.clamp
+        # A package whose files are all older than the epoch is the same under every epoch, so what is
+        # kept without a clamp serves first.
+        plain = self._find(self._key(job, None))
+        if plain is not None and (clamp is None or plain.newest <= clamp):
+            return plain
+        return self._find(self._key(job, clamp)) if clamp is not None else None
+
     def build_all(
         self, jobs: Iterable[Job], *, workers: int | None = None, report: Reporter = silent
     ) -> tuple[Fragment, ...]:
@@ -133,20 +143,15 @@ class Fragments:
     # ---- one package -----------------------------------------------------------------------------
 
     def _build(self, job: Job, stop: threading.Event | None) -> Fragment:
+        found = self.find(job)
+        if found is not None:
+            return found
         clamp = job.rules.clamp
-        # A package whose files are all older than the epoch is the same under every epoch, so what is
-        # kept without a clamp serves first.
-        plain_key, clamped_key = self._key(job, None), self._key(job, clamp)
-        plain = self._find(plain_key)
-        if plain is not None and (clamp is None or plain.newest <= clamp):
-            return plain
-        if clamp is not None and (clamped := self._find(clamped_key)) is not None:
-            return clamped
         fragment = self._make(job, stop)
         is_plain = clamp is None or fragment.newest <= clamp
         chunks = (fragment.chunk, fragment.database_chunk)
         self._store.record(
-            plain_key if is_plain else clamped_key,
+            self._key(job, None if is_plain else clamp),
             msgspec.msgpack.encode(fragment, enc_hook=str),
             [chunk.digest for chunk in chunks if chunk is not None],
         )

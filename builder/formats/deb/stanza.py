@@ -11,7 +11,7 @@ from builder.formats.deb.relations import (
     parse_provides,
     parse_relations,
 )
-from builder.packages import Conflict, Dependency, Package
+from builder.packages import Conflict, Control, Dependency, Package
 from builder.tree.entries import clean_path
 
 # More than any archive lists; a package list is a claim until its bytes are here.
@@ -30,6 +30,16 @@ def parse_package(text: bytes, key: str) -> Package:
         return _package(dict(_fields(text)), key)
     except ValueError as error:
         raise TrustError(f"package {name} of index {key}: {error}") from error
+
+
+def package_of_control(control: Control, key: str, filename: str, size: int, digest: Digest) -> Package:
+    """Return the package with CONTROL as a list would have it. `TrustError` as of `parse_package`."""
+    fields = {name.lower(): value for name, value in control.fields}
+    fields |= {"filename": filename, "size": str(size), "sha256": digest.hex}
+    try:
+        return _package(fields, key)
+    except ValueError as error:
+        raise TrustError(f"package {control.field('Package')} of {key}: {error}") from error
 
 
 def _quick_name(text: bytes) -> str:

@@ -1,0 +1,41 @@
+"""The ports of one run, opened as options and environment say."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from builder.pipeline.ports import Ports
+    from builder.reporting import Reporter
+
+RECENT = 3600
+"""Seconds for which a verified release serves ``build`` and ``lock`` again; ``update`` always asks."""
+
+
+def open_ports(
+    report: Reporter,
+    *,
+    cache: str | None,
+    mirrors: tuple[str, ...] = (),
+    offline: bool = False,
+    accept_expired: bool = False,
+    max_age: int = RECENT,
+) -> Ports:
+    """Return the ports that the options ask for."""
+    from builder.pipeline.ports import Ports
+    from builder.store.place import place
+    from builder.store.store import Store
+
+    return Ports(
+        store=Store(place(cache, os.environ)),
+        report=report,
+        environment=dict(os.environ),
+        now=int(time.time()),
+        mirrors=mirrors,
+        is_offline=offline,
+        accepts_expired=accept_expired,
+        max_age=max_age,
+        jobs=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2,
+    )
