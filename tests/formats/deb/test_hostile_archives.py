@@ -22,6 +22,7 @@ from tests.makers.deb import (
     Dir,
     Hard,
     Link,
+    Made,
     Members,
     Raw,
     Reg,
@@ -52,7 +53,7 @@ def drain(deb: bytes, moves: tuple[tuple[str, str], ...]) -> None:
 
 
 X = Reg(0o644, "./x", "x")
-ENTRIES = {
+ENTRIES: dict[str, tuple[list[Made], str]] = {
     "a path that climbs out": (
         [Reg(0o644, "./usr/../../etc/passwd")],
         '"./usr/../../etc/passwd" has a ".." part',
@@ -190,7 +191,7 @@ ENTRIES = {
     ),
 }
 
-HEADERS = {
+HEADERS: dict[str, tuple[list[Made], str]] = {
     "a bad checksum": ([Raw(header(b"./x", b"0", checksum=1))], 'forged header for "./x": bad checksum'),
     "a negative size": (
         [Raw(header(b"./x", b"0", size=-512))],
@@ -247,7 +248,7 @@ def test_a_forged_header_is_refused(case: str) -> None:
 
 
 def test_moving_does_not_hide_a_clash() -> None:
-    entries = [Reg(0o755, "./bin/a", "1"), Reg(0o755, "./usr/bin/a", "2")]
+    entries: list[Made] = [Reg(0o755, "./bin/a", "1"), Reg(0o755, "./usr/bin/a", "2")]
     message = '"usr/bin/a" and "bin/a" are both "usr/bin/a" in the image, and differ'
     assert refusal(make_deb(entries=entries), moves=MOVES) == f"{DATA}: {message}"
     entries = [Reg(0o755, "./usr/bin/a", "1"), Link(0o777, "./bin/a", "b")]
