@@ -32,13 +32,16 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 from operator import methodcaller
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from builder.errors import StoreError, TrustError
 from builder.formats.deb import mentions
 from builder.formats.deb.mentions import Place
 from builder.formats.deb.stanza import parse_package
 from builder.packages import Package
+
+if TYPE_CHECKING:
+    from zstandard import ZstdDecompressor
 
 _MAGIC = b"imgidx1" + sys.byteorder[:1].encode()
 _FOOTER = struct.Struct("=11Q8s")
@@ -212,6 +215,7 @@ class DebIndex:
         self._buffer = buffer
         self._architecture = key.rpartition("/")[2]
         self._cache: dict[int, bytes] = {}
+        self._decompressor: ZstdDecompressor | None = None
         sections = _sections(key, buffer)
         self._block_text = sections[0].cast("I")
         self._block_bytes = sections[1].cast("Q")
@@ -297,7 +301,9 @@ class DebIndex:
         size = self._block_text[number + 1] - self._block_text[number]
         frame = self._buffer[self._block_bytes[number] : self._block_bytes[number + 1]]
         try:
-            text = zstandard.ZstdDecompressor().decompress(frame, max_output_size=max(size, 1))
+            if self._decompressor is None:
+                self._decompressor = zstandard.ZstdDecompressor()
+            text = self._decompressor.decompress(frame, max_output_size=max(size, 1))
         except zstandard.ZstdError as error:
             raise self._damage() from error
         if len(text) != size:
