@@ -32,7 +32,8 @@ def replace(entries: dict[str, Entry], entry: Entry) -> None:
     present = entries.get(entry.path)
     if present is not None and present.kind == FILE:
         links = [e for e in entries.values() if e.kind == HARDLINK and e.target == entry.path]
-        for link in _promoted(present, links):
+        # Which link becomes the file must not hang on the order the entries came in.
+        for link in _promoted(present, sorted(links, key=lambda link: link.path)):
             entries[link.path] = link
     entries[entry.path] = entry
 

@@ -104,6 +104,12 @@ def test_members_stand_by_name_whatever_the_order_they_come_in() -> None:
     assert one.layers[0].packages == ("libc6", "sudo")
 
 
+def test_a_layer_itself_settles_what_its_members_say_of_a_folder() -> None:
+    for plan in ((("sudo", "cloud"),), (("cloud", "sudo"),)):
+        (parts,) = build([SUDO, CLOUD], plan).layers
+        assert dump({e.path: e for e in parts.directories})["etc/sudoers.d"] == "dir 0750"
+
+
 def test_an_image_with_the_package_manager_has_no_package_databases_in_its_layers() -> None:
     paths = {e.path for parts in image(has_databases=False).layers for e in parts.entries()}
     assert not any(path.startswith("var") for path in paths)

@@ -11,6 +11,7 @@ from builder.errors import ConflictError
 from builder.layers.parts import Fragment
 from builder.packages import Control, Identity
 from builder.tree.entries import Entry
+from builder.tree.flatten import flatten
 from builder.tree.merge import SPEC, Merged, Tree, merge
 from tests.makers.trees import dump, entry, fragment, may_replace, rebuilt
 
@@ -310,6 +311,13 @@ def test_a_package_that_replaces_one_of_the_base_wins_by_lying_above_it() -> Non
     outcome = merged(fragment("b", {"x": "file 0644 b"}, replaces=["a"]), base=base)
     assert lines(outcome) == {"x": "file 0644 b", "y": "file 0644 a"}
     assert not outcome.omissions
+
+
+def test_of_the_hard_links_left_the_first_by_path_is_the_file_whatever_their_order() -> None:
+    below = [entry("v", "file 0644 a"), entry("z", "hard v"), entry("y", "hard v")]
+    for order in (below, [below[0], below[2], below[1]]):
+        flat = flatten([order, [entry("v", "file 0644 b")]])
+        assert (flat["y"].kind, flat["z"].target) == ("f", "y")
 
 
 def test_a_package_of_the_base_that_replaces_one_above_keeps_its_file() -> None:
