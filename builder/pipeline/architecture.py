@@ -5,7 +5,7 @@ LockedPackage… ─ fetch, unpack ▶ Fragment… ─ merge ▶ Tree ─ genera
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -26,10 +26,11 @@ from builder.layers.parts import Fragment, Layer
 from builder.lock.model import LockedPackage
 from builder.packages import Control, Identity
 from builder.pipeline.archive import suite_of
-from builder.pipeline.generate import generate
-from builder.pipeline.site import BuiltArchitecture, Generated, Site
+from builder.pipeline.generate import Content, generate
+from builder.pipeline.rules import package_rules
+from builder.pipeline.site import BuiltArchitecture, Generated, ImageTree, Site
 from builder.reporting import StageBegan, StageEnded
-from builder.tree.merge import Merged, merge
+from builder.tree.merge import SPEC, Merged, Tree, merge
 
 # A folder that turns out to be a link can show another one, but not for ever.
 _MAX_ROUNDS = 8
@@ -39,58 +40,153 @@ def build_architecture(
     site: Site, architecture: str, packages: Sequence[LockedPackage], base: BuiltArchitecture | None
 ) -> BuiltArchitecture:
     """Build PACKAGES, the lock's for ARCHITECTURE, over BASE."""
-    rules = _rules(site)
-    own = _fragments(site, packages, rules)
-    links = site.archive.distro.links(suite_of(site.project.spec), architecture)
-    own, merged = _settle(site, packages, own, rules, base, links, None)
-    everything = (*(base.fragments if base else ()), *own)
-    locked = (*(base.packages if base else ()), *packages)
-    made = generate(site, architecture, merged.tree, everything, locked, base)
-    own, merged = _settle(site, packages, own, rules, base, links, made)
-    parts = cut_layers(
-        site.plan,
-        own,
-        {package.name: package.source for package in packages},
-        merged.tree,
-        epoch=site.epoch,
-        base=base.tree if base else None,
-        generated=made.files,
-        local=made.local,
-        has_databases=made.has_databases,
-    )
-    return BuiltArchitecture(
-        architecture=architecture,
-        layers=(*(base.layers if base else ()), *_write_layers(site, parts)),
-        tree=merged.tree,
-        packages=tuple(locked),
-        fragments=everything,
-        generated=(*(base.generated if base else ()), *made.files),
-    )
+    work = _Work(site, architecture, packages, base)
+    work.unpack()
+    work.settle()
+    parts = work.cut()
+    layers = (*(base.layers if base else ()), *_write_layers(site, parts))
+    return work.built(layers)
+
+
+class _Work:
+    """The state of one architecture's build: fragments, what is generated, and the tree of both."""
+
+    def __init__(
+        self,
+        site: Site,
+        architecture: str,
+        packages: Sequence[LockedPackage],
+        base: BuiltArchitecture | None,
+    ) -> None:
+        self.site = site
+        self.architecture = architecture
+        self.packages = tuple(packages)
+        self.base = base
+        self.rules = package_rules(site)
+        self.maker = Fragments(site.ports.store, site.archive.format)
+        self.links = site.archive.distro.links(suite_of(site.project.spec), architecture)
+        self.fragments: tuple[Fragment, ...] = ()
+        self.made = Generated(files=(), local=(), has_databases=True)
+        self.tree: ImageTree = Tree(entries={}, owners={})
+        self.moves: dict[str, tuple[tuple[str, str], ...]] = {}
+
+    # ---- the steps -----------------------------------------------------------------------------
+
+    def unpack(self) -> None:
+        """Get the fragment of every package."""
+        self.fragments = _fragments(self.site, self.maker, self.packages, self.rules)
+
+    def settle(self) -> None:
+        """Merge, generate, and merge again, until no package has to be unpacked otherwise."""
+        self._merge_until_still()
+        self._generate()
+        for _ in range(_MAX_ROUNDS):
+            if not self._merge_until_still():
+                return
+            self._generate()  # what moved is read, and owned, elsewhere
+        raise RuntimeError("folders that are links do not settle")
+
+    def cut(self) -> tuple[LayerParts, ...]:
+        """Return the layers that are this spec's own."""
+        return cut_layers(
+            self.site.plan,
+            self.fragments,
+            {package.name: package.source for package in self.packages},
+            self.tree,
+            epoch=self.site.epoch,
+            base=self.base.tree if self.base else None,
+            generated=self.made.files,
+            local=self.made.local,
+            has_databases=self.made.has_databases,
+        )
+
+    def built(self, layers: tuple[Layer, ...]) -> BuiltArchitecture:
+        """Return the outcome."""
+        base = self.base
+        return BuiltArchitecture(
+            architecture=self.architecture,
+            layers=layers,
+            tree=self.tree,
+            packages=(*(base.packages if base else ()), *self.packages),
+            fragments=(*(base.fragments if base else ()), *self.fragments),
+            generated=(*(base.generated if base else ()), *self.made.files),
+        )
+
+    # ---- merging -------------------------------------------------------------------------------
+
+    def _merge_until_still(self) -> bool:
+        """Merge until no folder turns out to be a link; return whether any did."""
+        has_moved = False
+        for _ in range(_MAX_ROUNDS):
+            merged = self._merge()
+            if not merged.moves:
+                self.tree = merged.tree
+                self.fragments = self._rebuilt(merged.omissions, merged.omissions)
+                return has_moved
+            has_moved = True
+            for name, moves in merged.moves.items():
+                self.moves[name] = (*self.moves.get(name, ()), *moves)
+            self.fragments = self._rebuilt(merged.moves, {})
+            if merged.moves.keys() & {SPEC, *(f.identity.name for f in self.made.local)}:
+                self._generate()
+        raise RuntimeError("folders that are links do not settle")
+
+    def _merge(self) -> Merged[Identity, Control]:
+        return merge(
+            self.site.archive.format.may_replace,
+            self.fragments,
+            base=self.base.tree if self.base else None,
+            links=self.links,
+            generated=[file.entry for file in self.made.files],
+            local=self.made.local,
+            has_databases=not self.site.archive.format.has_manager(self._names()),
+        )
+
+    def _generate(self) -> None:
+        base = self.base
+        fragments = (*(base.fragments if base else ()), *self.fragments)
+        packages = (*(base.packages if base else ()), *self.packages)
+        requested = frozenset(package.name for package in packages if "" in package.requested_by)
+        self.made = generate(
+            self.site,
+            self.architecture,
+            Content(self.tree, fragments, base),
+            requested,
+            self.moves,
+        )
+
+    def _names(self) -> set[str]:
+        base = self.base.fragments if self.base else ()
+        return {fragment.identity.name for fragment in (*base, *self.fragments)}
+
+    def _rebuilt(
+        self, changed: Container[str], omissions: Mapping[str, frozenset[str]]
+    ) -> tuple[Fragment, ...]:
+        """Return the fragments, those of CHANGED packages made again with their moves and OMISSIONS."""
+        return tuple(
+            self._rebuild(package, omissions.get(package.name, frozenset()))
+            if package.name in changed
+            else fragment
+            for package, fragment in zip(self.packages, self.fragments, strict=True)
+        )
+
+    def _rebuild(self, package: LockedPackage, omit: frozenset[str]) -> Fragment:
+        moves = (*self.rules.moves, *self.moves.get(package.name, ()))
+        job = _job(package, msgspec.structs.replace(self.rules, moves=moves), omit)
+        found = self.maker.find(job)
+        if found is None:
+            self.site.archive.fetcher.blob(_request(package))
+            found = self.maker.build(job.identity, job.blob, job.rules, omit=job.omit)
+        return found
 
 
 # ---- fragments -----------------------------------------------------------------------------------
 
 
-def _rules(site: Site) -> Rules:
-    spec = site.project.spec
-    trim = site.archive.format.trim_rules() if spec.trim == "minimal" else ()
-    return Rules(
-        patterns=(*trim, *(rule for pattern in spec.exclude for rule in _exclusion(pattern))),
-        moves=site.archive.distro.moves,
-        compression=spec.compression,
-        clamp=site.epoch,
-    )
-
-
-def _exclusion(pattern: str) -> tuple[str, ...]:
-    """Return the rules that leave out what PATTERN of ``exclude`` names, and all below it."""
-    path = pattern.strip("/")
-    return (f"-{path}",) if path.endswith("**") else (f"-{path}", f"-{path}/**")
-
-
-def _fragments(site: Site, packages: Sequence[LockedPackage], rules: Rules) -> tuple[Fragment, ...]:
+def _fragments(
+    site: Site, maker: Fragments, packages: Sequence[LockedPackage], rules: Rules
+) -> tuple[Fragment, ...]:
     """Return the fragments of PACKAGES; only archives that must be unpacked are downloaded."""
-    maker = Fragments(site.ports.store, site.archive.format)
     found: dict[str, Fragment] = {}
     missing: list[LockedPackage] = []
     for package in packages:
@@ -135,79 +231,6 @@ def _request(package: LockedPackage) -> Request:
 def _job(package: LockedPackage, rules: Rules, omit: frozenset[str] = frozenset()) -> Job:
     identity = Identity(name=package.name, version=package.version, architecture=package.architecture)
     return Job(identity=identity, blob=package.digest, rules=rules, omit=omit)
-
-
-# ---- tree ----------------------------------------------------------------------------------------
-
-
-def _settle(
-    site: Site,
-    packages: Sequence[LockedPackage],
-    fragments: Sequence[Fragment],
-    rules: Rules,
-    base: BuiltArchitecture | None,
-    links: tuple[tuple[str, str], ...],
-    made: Generated | None,
-) -> tuple[tuple[Fragment, ...], Merged[Identity, Control]]:
-    """Merge until no package has to be unpacked otherwise; return its fragments and the tree."""
-    current = list(fragments)
-    moved: dict[str, tuple[tuple[str, str], ...]] = {}
-    merged = _merge(site, current, base, links, made)
-    for _ in range(_MAX_ROUNDS):
-        if not merged.moves:
-            break
-        moved = {name: (*moved.get(name, ()), *moves) for name, moves in merged.moves.items()}
-        current = _rebuilt(site, packages, current, rules, moved, {})
-        merged = _merge(site, current, base, links, made)
-    assert not merged.moves, "each round takes a folder that is a link out of the way"
-    if merged.omissions:
-        current = _rebuilt(site, packages, current, rules, moved, merged.omissions)
-    return tuple(current), merged
-
-
-def _merge(
-    site: Site,
-    fragments: Sequence[Fragment],
-    base: BuiltArchitecture | None,
-    links: tuple[tuple[str, str], ...],
-    made: Generated | None,
-) -> Merged[Identity, Control]:
-    names = {fragment.identity.name for fragment in (*fragments, *(base.fragments if base else ()))}
-    return merge(
-        site.archive.format.may_replace,
-        fragments,
-        base=base.tree if base else None,
-        links=links,
-        generated=[file.entry for file in made.files] if made else (),
-        local=made.local if made else (),
-        has_databases=not site.archive.format.has_manager(names),
-    )
-
-
-def _rebuilt(
-    site: Site,
-    packages: Sequence[LockedPackage],
-    fragments: Sequence[Fragment],
-    rules: Rules,
-    moves: Mapping[str, tuple[tuple[str, str], ...]],
-    omissions: Mapping[str, frozenset[str]],
-) -> list[Fragment]:
-    """Return FRAGMENTS with those made again that must move or omit something."""
-    maker = Fragments(site.ports.store, site.archive.format)
-    rebuilt = []
-    for package, fragment in zip(packages, fragments, strict=True):
-        name = package.name
-        if name not in moves and name not in omissions:
-            rebuilt.append(fragment)
-            continue
-        own = msgspec.structs.replace(rules, moves=(*rules.moves, *moves.get(name, ())))
-        job = _job(package, own, omissions.get(name, frozenset()))
-        found = maker.find(job)
-        if found is None:
-            site.archive.fetcher.blob(_request(package))
-            found = maker.build(job.identity, job.blob, job.rules, omit=job.omit)
-        rebuilt.append(found)
-    return rebuilt
 
 
 # ---- layers --------------------------------------------------------------------------------------

@@ -147,7 +147,7 @@ def _read_keys(paths: Iterable[str], document: SpecDocument, place: str) -> Iter
             ) from error
 
 
-def replace_expired(archive: Archive, accepts: bool) -> Archive:  # noqa: FBT001 - one bit, by name
+def replace_expired(archive: Archive, accepts: bool) -> Archive:
     """Return ARCHIVE with every mirror allowed a passed Valid-Until, if ACCEPTS."""
     if not accepts:
         return archive

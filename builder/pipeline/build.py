@@ -52,10 +52,13 @@ class LockMode(NamedTuple):
     is_fresh: bool = False
 
 
+_USUAL = LockMode()
+
+
 # ---- locks ---------------------------------------------------------------------------------------
 
 
-def ensure_lock(project: Project, ports: Ports, mode: LockMode = LockMode()) -> LockFile:
+def ensure_lock(project: Project, ports: Ports, mode: LockMode = _USUAL) -> LockFile:
     """Return the lock that answers PROJECT's spec; a new one is written beside the spec."""
     base = ensure_lock(project.base, ports, mode._replace(is_fresh=False)) if project.base else None
     found = read_lock_file(project.lock_path)
@@ -138,7 +141,7 @@ def build_project(
     project: Project,
     ports: Ports,
     only: Sequence[str] = (),
-    mode: LockMode = LockMode(),
+    mode: LockMode = _USUAL,
     *,
     has_origin: bool = True,
 ) -> Built:

@@ -1,66 +1,166 @@
-"""What an image has that no package ships: accounts, the spec's files, the manager's database."""
+"""What an image has that no package ships: accounts, scripts' effects, spec files, the database."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
-from builder.effects.accounts import account_files, build_accounts, home_folders
+import msgspec
+
+from builder.effects.accounts import (
+    GROUP,
+    GSHADOW,
+    MASTERS,
+    PASSWD,
+    SHADOW,
+    Accounts,
+    account_files,
+    build_accounts,
+    home_folders,
+    resolve_owner,
+)
+from builder.effects.files import permission_reads, spec_files
+from builder.effects.native import native_effects, native_reads
 from builder.fragments.fragments import Fragments
+from builder.fragments.local import LocalRules, local_fragment, over
 from builder.layers.parts import Fragment
-from builder.lock.model import LockedPackage
-from builder.packages import InstalledPackage
+from builder.packages import Identity, InstalledPackage
+from builder.pipeline.rules import exclusions
 from builder.pipeline.site import BuiltArchitecture, Generated, ImageTree, Site
-from builder.tree.entries import FILE, HARDLINK, NewFile
+from builder.tree.entries import FILE, HARDLINK, Entry, NewFile
+from builder.tree.links import move_path
+from builder.tree.merge import SPEC
 
 Read = Callable[[str], bytes | None]
+Moves = Mapping[str, tuple[tuple[str, str], ...]]
+
+
+class Content(NamedTuple):
+    """Where the content of a tree's files is: its packages' fragments, and what was generated below."""
+
+    tree: ImageTree
+    fragments: Sequence[Fragment]
+    below: BuiltArchitecture | None
+
+    def reader(self, site: Site, paths: Sequence[str]) -> Read:
+        """Return a function that gives the content of each of PATHS that is a file, else None."""
+        by_name = {fragment.identity.name: fragment for fragment in self.fragments}
+        made = {f.entry.path: f for f in self.below.generated} if self.below else {}
+        wanted: dict[str, list[str]] = {}
+        contents: dict[str, bytes] = {}
+        for path in paths:
+            entry = self.tree.entries.get(path)
+            if entry is None or entry.kind not in (FILE, HARDLINK):
+                continue
+            owner = self.tree.owners[path]
+            if owner in by_name:
+                wanted.setdefault(owner, []).append(path)
+            elif path in made:
+                contents[path] = made[path].content
+        maker = Fragments(site.ports.store, site.archive.format)
+        for owner, its in wanted.items():
+            contents |= maker.content(by_name[owner], its)
+        return contents.get
 
 
 def generate(
-    site: Site,
-    architecture: str,
-    tree: ImageTree,
-    fragments: Sequence[Fragment],
-    packages: Sequence[LockedPackage],
-    base: BuiltArchitecture | None,
+    site: Site, architecture: str, content: Content, requested: frozenset[str], moves: Moves
 ) -> Generated:
-    """Return what is generated over TREE, the tree of FRAGMENTS (the base's included)."""
+    """Return what is generated over the tree of CONTENT.
+
+    REQUESTED are the packages that the spec asks for. MOVES are folders that turned out to be links
+    (`builder.tree.merge.Merged.moves`), for the spec's own paths.
+    """
+    accounts = _accounts(site, content)
+    local = _local(site, accounts, content.tree.entries, moves)
+    entries = {**content.tree.entries, **{e.path: e for f in local for e in f.entries}}
+    files = [
+        *_account_files(site, accounts, content.tree),
+        *_native(site, accounts, content, entries),
+        *_spec_files(site, accounts, content, moves),
+    ]
+    has_manager = site.archive.format.has_manager({f.identity.name for f in content.fragments})
+    if has_manager:
+        files += _database(site, architecture, content.fragments, requested)
+    return Generated(files=tuple(files), local=local, has_databases=not has_manager)
+
+
+def _accounts(site: Site, content: Content) -> Accounts:
     spec = site.project.spec
-    read = reader(site, tree, fragments, base)
-    accounts = build_accounts(
+    read = content.reader(site, (PASSWD, GROUP, SHADOW, GSHADOW, *MASTERS.values()))
+    return build_accounts(
         read, groups=spec.groups, users=spec.users, locate=site.project.document.position
     )
-    files = [*account_files(accounts), *home_folders(accounts, spec.users, tree.entries.__contains__)]
-    has_manager = site.archive.format.has_manager({f.identity.name for f in fragments})
-    if has_manager:
-        files += _database(site, architecture, fragments, packages)
-    return Generated(files=tuple(files), local=(), has_databases=not has_manager)
 
 
-def reader(
-    site: Site, tree: ImageTree, fragments: Sequence[Fragment], base: BuiltArchitecture | None
-) -> Read:
-    """Return a function that gives the content of a path of TREE, None where there is no file."""
-    by_name = {fragment.identity.name: fragment for fragment in fragments}
-    made: Mapping[str, NewFile] = {f.entry.path: f for f in base.generated} if base else {}
-    maker = Fragments(site.ports.store, site.archive.format)
+def _account_files(site: Site, accounts: Accounts, tree: ImageTree) -> tuple[NewFile, ...]:
+    """Return the account files; with ``scripts: off`` only where the spec has accounts."""
+    spec = site.project.spec
+    if spec.scripts == "off" and not (spec.users or spec.groups):
+        return ()
+    homes = home_folders(accounts, spec.users, tree.entries.__contains__)
+    return (*account_files(accounts), *homes)
 
-    def read(path: str) -> bytes | None:
-        entry = tree.entries.get(path)
-        if entry is None or entry.kind not in (FILE, HARDLINK):
-            return None
-        owner = tree.owners[path]
-        if owner in by_name:
-            return maker.content(by_name[owner], [path]).get(path)
-        return made[path].content if path in made else None
 
-    return read
+def _native(
+    site: Site, accounts: Accounts, content: Content, entries: Mapping[str, Entry]
+) -> tuple[NewFile, ...]:
+    if site.project.spec.scripts == "off":
+        return ()
+    # A local certificate's content is not asked back from the chunk it has just gone into: certificates
+    # of the spec are read where they are, in `_spec_files`' tree alone.
+    known = {path: entry for path, entry in entries.items() if path in content.tree.entries}
+    return native_effects(known, content.reader(site, native_reads(known)), accounts)
+
+
+def _spec_files(site: Site, accounts: Accounts, content: Content, moves: Moves) -> tuple[NewFile, ...]:
+    """Return the spec's ``files`` that have no source, where they come to lie."""
+    spec, tree = site.project.spec, content.tree
+    links = (*site.archive.distro.moves, *moves.get(SPEC, ()))
+    files = tuple(
+        msgspec.structs.replace(file, path="/" + move_path(file.path.strip("/"), links))
+        for file in spec.files
+    )
+    read = content.reader(site, permission_reads(files, tree.entries))
+    return spec_files(files, accounts, tree.entries, read, locate=site.project.document.position)
+
+
+def _local(
+    site: Site, accounts: Accounts, entries: Mapping[str, Entry], moves: Moves
+) -> tuple[Fragment, ...]:
+    """Return the spec's ``files`` with a source, each as a fragment called by its place in the spec."""
+    spec, document = site.project.spec, site.project.document
+    fragments = []
+    for number, file in enumerate(spec.files):
+        if not file.source:
+            continue
+        name = f"files[{number}]"
+        where = document.position(name)
+        rules = LocalRules(
+            mtime=site.epoch,
+            patterns=exclusions(spec),
+            moves=(*site.archive.distro.moves, *moves.get(name, ())),
+            compression=spec.compression,
+        )
+        owner = resolve_owner(accounts, file.owner, file.group, where)
+        fragment = local_fragment(
+            site.ports.store,
+            site.project.folder,
+            file,
+            owner,
+            rules,
+            where=where,
+            report=site.ports.report,
+        )
+        identity = Identity(name=name, version="", architecture="")
+        fragments.append(msgspec.structs.replace(over(fragment, entries), identity=identity))
+    return tuple(fragments)
 
 
 def _database(
-    site: Site, architecture: str, fragments: Sequence[Fragment], packages: Sequence[LockedPackage]
+    site: Site, architecture: str, fragments: Sequence[Fragment], requested: frozenset[str]
 ) -> tuple[NewFile, ...]:
     """Return the package manager's full database."""
-    requested = {package.name for package in packages if "" in package.requested_by}
     return site.archive.format.image_database(
         [
             InstalledPackage(

@@ -43,14 +43,14 @@ def command(
     The lock beside SPEC decides which packages go in. Without one, or where the spec now asks for
     other packages, the newest are chosen and the lock is written.
     """
+    import sys
+
     from builder.cli.progress import console
     from builder.cli.session import open_ports
     from builder.pipeline.build import LockMode, build_project
     from builder.pipeline.project import open_project
     from builder.publish.destinations import parse_destinations
-    from builder.publish.publish import check, publish
-    from builder.pipeline.archive import architectures_of
-    import sys
+    from builder.publish.publish import publish
 
     project = open_project(spec, lock_path)
     name = project.spec.image.rpartition("/")[2].partition("@")[0].partition(":")[0]
