@@ -279,9 +279,10 @@ def make_deb(
     data = with_parents(entries) if parents else list(entries)
     text = control if control is not None else control_text(name, version, architecture, fields or {})
     members: list[Made] = [Dir(0o755, "./"), Reg(0o644, "./control", text)]
+    extra = dict(files or {})
     if with_md5sums and (sums := md5sums(data)):
-        members.append(Reg(0o644, "./md5sums", sums))
-    for key, value in sorted((files or {}).items()):
+        extra.setdefault("md5sums", sums)
+    for key, value in sorted(extra.items()):
         is_script = key in ("preinst", "postinst", "prerm", "postrm", "config")
         members.append(Reg(0o755 if is_script else 0o644, f"./{key}", value))
     inner, outer = COMPRESSIONS[control_compression], COMPRESSIONS[compression]
