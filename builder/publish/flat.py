@@ -1,7 +1,8 @@
 """The image's tree as one tar: each path once, as the topmost layer has it.
 
 Two passes over the layers, so that memory holds the headers alone. First the folders, sorted; then
-all else in the layers' order. A hard link whose file a higher layer replaced becomes the file.
+all else in the layers' order (GNU tar sets folders' times right with
+``--delay-directory-restore``). A hard link whose file a higher layer replaced becomes the file.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ class _Writer:
 
     def add(self, entry: Entry, content: IO[bytes] | None) -> None:
         """Make ENTRY, in place of whatever a layer below has there."""
-        if not set(entry.path.split("/")).isdisjoint(_NO_NAMES):
+        paths = (entry.path, entry.target) if entry.kind == HARDLINK else (entry.path,)
+        if any(not _NO_NAMES.isdisjoint(path.split("/")) for path in paths):
             raise PublishError(f'"{entry.path}" is no path of an image', where=self._place)
         parent = self._open_parent(entry)
         name = entry.path.rpartition("/")[2]

@@ -18,13 +18,13 @@ from builder.tree.entries import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, NewF
 EPOCH = 1_700_000_000
 
 
-def folder(path: str, mode: int = 0o755, **fields: int) -> NewFile:
-    return NewFile(Entry(path, DIRECTORY, mode, mtime=EPOCH, **fields))
+def folder(path: str, mode: int = 0o755, uid: int = 0, gid: int = 0) -> NewFile:
+    return NewFile(Entry(path, DIRECTORY, mode, uid, gid, mtime=EPOCH))
 
 
-def text(path: str, content: str | bytes, mode: int = 0o644, **fields: int) -> NewFile:
+def text(path: str, content: str | bytes, mode: int = 0o644, uid: int = 0, gid: int = 0) -> NewFile:
     data = content.encode() if isinstance(content, str) else content
-    return NewFile.regular(path, data, mode=mode, mtime=EPOCH, **fields)
+    return NewFile.regular(path, data, mode=mode, uid=uid, gid=gid, mtime=EPOCH)
 
 
 def link(path: str, target: str) -> NewFile:
