@@ -20,22 +20,18 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
-
 from builder.digests import Digest, Json, canonical_json
 from builder.errors import PublishError
 from builder.image.image import Image
 from builder.layers.parts import Layer
 from builder.publish import placing
+from builder.publish.current import REF_NAME, blob_path, decoded, read_manifests, reference_of
 from builder.publish.references import engine_name, full_reference
 from builder.publish.streams import Blobs, blob_blocks
 
 OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _INDEX = "application/vnd.oci.image.index.v1+json"
-_REF_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"
-# A document that is followed for references: larger ones are no manifest (registries refuse them).
-_MAX_DOCUMENT = 8 << 20
 _BLOBS = "blobs/sha256"
 _PART = f"{_BLOBS}/.imgbuild-part"
 _HEX_NAME = re.compile(r"[0-9a-f]{64}")
@@ -71,28 +67,10 @@ def index_json(image: Image[Layer], others: Sequence[dict[str, Any]] = ()) -> by
         "size": image.descriptor.size,
         "annotations": {
             _CONTAINERD_NAME: engine_name(reference),
-            _REF_NAME: full_reference(reference),
+            REF_NAME: full_reference(reference),
         },
     }
     return canonical_json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": [*others, own]})
-
-
-def holds(place: str, reference: str, digest: Digest, blobs: Iterable[tuple[Digest, int]]) -> bool:
-    """Whether layout PLACE names image DIGEST by REFERENCE and has all BLOBS, by their sizes alone."""
-    try:
-        manifests = _read_manifests(place)
-        is_named = any(
-            each.get("digest") == digest and _reference(each) == full_reference(reference)
-            for each in manifests
-        )
-        return is_named and all(os.stat(blob_path(place, blob)).st_size == size for blob, size in blobs)
-    except (OSError, PublishError):
-        return False
-
-
-def blob_path(place: str, digest: Digest) -> str:
-    """Return where layout PLACE keeps blob DIGEST."""
-    return f"{place}/blobs/{digest.algorithm}/{digest.hex}"
 
 
 # ---- what is there already -----------------------------------------------------------------------
@@ -128,39 +106,12 @@ def _other_images(place: str, reference: str) -> tuple[dict[str, Any], ...]:
             where=place,
             hint="choose a folder that is empty, absent or an OCI layout",
         )
-    version = _decoded(f"{place}/oci-layout").get("imageLayoutVersion")
+    version = decoded(f"{place}/oci-layout").get("imageLayoutVersion")
     if version != "1.0.0":
         raise PublishError(f"is an OCI layout of version {version!r}, not 1.0.0", where=place)
     if "index.json" not in names:
         return ()
-    return tuple(each for each in _read_manifests(place) if _reference(each) != reference)
-
-
-def _read_manifests(place: str) -> list[dict[str, Any]]:
-    """Return the descriptors of index.json."""
-    manifests = _decoded(f"{place}/index.json").get("manifests")
-    if not isinstance(manifests, list) or not all(isinstance(each, dict) for each in manifests):
-        raise PublishError("is no image index: it has no list of manifests", where=f"{place}/index.json")
-    return manifests
-
-
-def _decoded(path: str) -> dict[str, Any]:
-    """Return the JSON object that file PATH holds."""
-    with open(path, "rb") as stream:
-        content = stream.read(_MAX_DOCUMENT)
-    try:
-        decoded = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PublishError(f"is not JSON: {error}", where=path) from None
-    if not isinstance(decoded, dict):
-        raise PublishError("is not a JSON object", where=path)
-    return decoded
-
-
-def _reference(descriptor: dict[str, Any]) -> str | None:
-    """Return the reference name that DESCRIPTOR carries."""
-    annotations = descriptor.get("annotations")
-    return annotations.get(_REF_NAME) if isinstance(annotations, dict) else None
+    return tuple(each for each in read_manifests(place) if reference_of(each) != reference)
 
 
 # ---- writing -------------------------------------------------------------------------------------
@@ -225,7 +176,7 @@ def _remove_unreferenced(place: str) -> None:
     """Remove the blobs that nothing in index.json leads to; none if that cannot be told."""
     seen: set[str] = set()
     try:
-        queue = list(_read_manifests(place))
+        queue = list(read_manifests(place))
         while queue:
             descriptor = queue.pop()
             digest = Digest.parse(str(descriptor.get("digest")))
@@ -233,7 +184,7 @@ def _remove_unreferenced(place: str) -> None:
                 continue
             seen.add(digest)
             if str(descriptor.get("mediaType")).endswith("json"):
-                queue += _descriptors(_decoded(blob_path(place, digest)))
+                queue += _descriptors(decoded(blob_path(place, digest)))
     except (OSError, PublishError, ValueError):
         return
     _remove_blobs(place, seen)

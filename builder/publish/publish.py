@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from builder.digests import Digest
 from builder.errors import PublishError, UsageError
 from builder.image.image import Image
 from builder.layers.parts import Layer
@@ -59,17 +58,6 @@ def check(
             where=str(destination),
             hint=f"redirect standard output, or write {destination.kind}:FILE",
         )
-
-
-def is_current(
-    destination: Destination, reference: str, digest: Digest, blobs: Iterable[tuple[Digest, int]]
-) -> bool:
-    """Whether DESTINATION holds image DIGEST as REFERENCE already, with all BLOBS by their sizes.
-
-    Stats files and reads index.json, no more. Only an OCI layout can be current: the other kinds do
-    not say what they were made of and are written anew.
-    """
-    return destination.kind == "oci" and layout.holds(destination.place, reference, digest, blobs)
 
 
 def _write_file(

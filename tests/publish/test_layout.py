@@ -16,8 +16,9 @@ from builder.errors import PublishError, StoreError
 from builder.image.image import Image
 from builder.layers.parts import Layer
 from builder.publish import layout, placing
+from builder.publish.current import is_current
 from builder.publish.destinations import Destination
-from builder.publish.publish import is_current, publish
+from builder.publish.publish import publish
 from builder.store.store import Store
 from tests.makers.images import make_image, text
 
@@ -329,3 +330,20 @@ def test_a_full_disk_is_one_error_and_nothing_stays(store: Store, full_disk: Pat
         "hint: free some space or write to another disk"
     )
     assert list(full_disk.iterdir()) == []
+
+
+def test_asking_what_is_there_imports_no_image_no_layers_and_no_compression() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, builder.publish.current; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = set(done.stdout.split())
+    assert "builder.publish.current" in modules
+    assert not modules & {
+        "builder.image",
+        "builder.layers",
+        "builder.spec",
+        "builder.store",
+        "zstandard",
+    }
