@@ -13,15 +13,21 @@ def minimal(
 ) -> tuple[Fact, ...]:
     """Return FACTS without those that are not needed for the contradiction.
 
-    The latest are tried first, so that what remains is what the search met early, near the spec.
+    The latest are tried first, so that what remains is what the search met early, near the spec;
+    many at once, then fewer, in the end each alone.
     """
-    kept = list(facts)
-    clauses = {id(fact): _clause(fact, options) for fact in facts}
-    for fact in reversed(facts):
-        fewer = [other for other in kept if other is not fact]
-        if not _is_satisfiable([clauses[id(other)] for other in fewer]):
-            kept = fewer
-    return tuple(kept)
+    kept = [(fact, _clause(fact, options)) for fact in facts]
+    size = len(kept)
+    while size > 1:
+        size = (size + 1) // 2
+        end = len(kept)
+        while end > 0:
+            start = max(end - size, 0)
+            fewer = kept[:start] + kept[end:]
+            if not _is_satisfiable([clause for _, clause in fewer]):
+                kept = fewer
+            end = start
+    return tuple(fact for fact, _ in kept)
 
 
 def told(

@@ -21,6 +21,7 @@ _VERBS = {
     "conflicts": "conflicts with",
     "breaks": "breaks",
 }
+_PLURALS = {"pre-depends": "pre-depend on", "depends": "depend on"}
 
 
 def check_requests(universe: Universe, requests: Sequence[Request], block: Sequence[Request]) -> None:
@@ -43,10 +44,9 @@ def unsolvable(
 ) -> ResolveError:
     """Return the error for a search that found that nothing answers REQUESTS."""
     facts = core.minimal([solver.facts[n] for n in sorted(solver.core)], solver.options)
-    teller = _Teller(universe, solver, requests, block)
-    reasons = dict.fromkeys(
-        reason for fact in core.told(facts, solver.options) for reason in teller.reasons(fact)
-    )
+    told = core.told(facts, solver.options)
+    teller = _Teller(universe, solver, requests, block, told)
+    reasons = dict.fromkeys(reason for fact in told for reason in teller.reasons(fact))
     asked = [requests[fact.number] for fact in facts if isinstance(fact, Wanted)]
     where = next((request.where for request in asked), None)
     names = _listed([f'"{request.text}"' for request in asked])
@@ -100,8 +100,14 @@ class _Teller:
         solver: Solver,
         requests: Sequence[Request],
         block: Sequence[Request],
+        facts: Sequence[Fact],
     ) -> None:
         self.lines: dict[str, None] = {}
+        self._versions: dict[tuple[str, str], list[str]] = {}
+        for fact in facts:
+            if isinstance(fact, Needs):
+                versions = self._versions.setdefault(_saying(fact), [])
+                versions.append(fact.package.version)
         self._universe = universe
         self._solver = solver
         self._requests = requests
@@ -125,10 +131,14 @@ class _Teller:
             yield from self._blocks(fact.dependency)
 
     def _need(self, fact: Needs) -> str:
-        text = f"{fact.package} {_VERBS[fact.dependency.kind]} {fact.dependency}"
-        if self._solver.options(fact):
-            return text
+        # What several versions of a package need alike is told once.
+        versions = self._versions[_saying(fact)]
+        verb = _VERBS[fact.dependency.kind] if len(versions) == 1 else _PLURALS[fact.dependency.kind]
+        text = f"{fact.package.name} {_listed(versions)} {verb} {fact.dependency}"
         alternatives = fact.dependency.alternatives
+        blocked = {request.relation.name for request in self._block}
+        if self._solver.options(fact) or any(r.name in blocked for r in alternatives):
+            return text
         available = dict.fromkeys(_available(self._universe, relation) for relation in alternatives)
         return f"{text}, but {' and '.join(available)}"
 
@@ -140,6 +150,10 @@ class _Teller:
                 line = _line(request, "block")
                 self.lines[line] = None
                 yield f"{request.relation} is blocked by {line}"
+
+
+def _saying(fact: Needs) -> tuple[str, str]:
+    return (fact.package.name, f"{fact.dependency.kind} {fact.dependency}")
 
 
 def _which_is(other: Package, relation: Relation) -> str:
