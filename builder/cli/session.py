@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from builder.pipeline.ports import Ports
     from builder.reporting import Reporter
+    from builder.store.store import Store
 
 RECENT = 3600
 """Seconds for which a verified release serves ``build`` and ``lock`` again; ``update`` always asks."""
@@ -23,13 +24,34 @@ def open_ports(
     accept_expired: bool = False,
     max_age: int = RECENT,
 ) -> Ports:
-    """Return the ports that the options ask for."""
-    from builder.pipeline.ports import Ports
+    """Return the ports that the options ask for, the store opened where CACHE says."""
     from builder.store.place import place
     from builder.store.store import Store
 
+    return ports_of(
+        Store(place(cache, os.environ)),
+        report,
+        mirrors=mirrors,
+        offline=offline,
+        accept_expired=accept_expired,
+        max_age=max_age,
+    )
+
+
+def ports_of(
+    store: Store,
+    report: Reporter,
+    *,
+    mirrors: tuple[str, ...] = (),
+    offline: bool = False,
+    accept_expired: bool = False,
+    max_age: int = RECENT,
+) -> Ports:
+    """Return the ports that the options ask for, with STORE."""
+    from builder.pipeline.ports import Ports
+
     return Ports(
-        store=Store(place(cache, os.environ)),
+        store=store,
         report=report,
         environment=dict(os.environ),
         now=int(time.time()),

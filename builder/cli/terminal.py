@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TextIO
 
 
@@ -32,7 +33,7 @@ def human_size(count: int) -> str:
     return f"{size:.0f} PB"
 
 
-def table(rows: list[tuple[str, ...]], *, right: frozenset[int] = frozenset()) -> str:
+def table(rows: Sequence[tuple[str, ...]], *, right: frozenset[int] = frozenset()) -> str:
     """Return ROWS as aligned columns, two spaces apart; those numbered in RIGHT end flush."""
     if not rows:
         return ""

@@ -21,6 +21,7 @@ from builder.effects.accounts import (
 )
 from builder.effects.files import permission_reads, spec_files
 from builder.effects.native import native_effects, native_reads
+from builder.errors import SpecError
 from builder.fragments.fragments import Fragments
 from builder.fragments.local import LocalRules, local_fragment, over
 from builder.layers.parts import Fragment
@@ -82,7 +83,31 @@ def generate(
     has_manager = site.archive.format.has_manager({f.identity.name for f in content.fragments})
     if has_manager:
         files += _database(site, architecture, content.fragments, requested)
+    _refuse_doubles(site, local)
     return Generated(files=tuple(files), local=local, has_databases=not has_manager)
+
+
+def _refuse_doubles(site: Site, local: Sequence[Fragment]) -> None:
+    """Refuse two entries of ``files`` that make one path: which of them was meant cannot be told."""
+    document, spec = site.project.document, site.project.spec
+    makers = {
+        entry.path: fragment.identity.name for fragment in reversed(local) for entry in fragment.entries
+    }
+    claims = [(fragment.identity.name, entry.path) for fragment in local for entry in fragment.entries]
+    claims += [
+        (f"files[{number}]", move_path(file.path.strip("/"), site.archive.distro.moves))
+        for number, file in enumerate(spec.files)
+        if not file.source
+    ]
+    for name, path in claims:
+        other = makers.get(path, name)
+        if other != name:
+            number = int(other[len("files[") : -1])
+            raise SpecError(
+                f'"/{path}" comes from the source "{spec.files[number].source}" too',
+                where=document.position(name),
+                hint=f'leave it out of one of them, or out of both with exclude: ["/{path}"]',
+            )
 
 
 def _accounts(site: Site, content: Content) -> Accounts:

@@ -11,6 +11,7 @@ from builder.digests import Digest
 from builder.errors import LockError, Position, SpecError, UsageError
 from builder.lock.file import read_lock, write_lock
 from builder.lock.model import Lock, LockedBase
+from builder.pipeline.places import default_lock_path
 from builder.spec import load_spec
 from builder.spec.model import ImageSpec, SpecDocument
 
@@ -44,11 +45,6 @@ class Project(NamedTuple):
     def chain(self) -> tuple[Project, ...]:
         """Return this project and its bases, lowest first."""
         return (*self.base.chain(), self) if self.base else (self,)
-
-
-def default_lock_path(spec_path: str) -> str:
-    """Return the lock's path of a spec: ``web/app.yaml`` has ``web/app.lock.json``."""
-    return os.path.splitext(spec_path)[0] + ".lock.json"
 
 
 def open_project(spec_path: str, lock_path: str | None = None) -> Project:

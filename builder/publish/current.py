@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from typing import Any
-
-import msgspec
 
 from builder.digests import Digest
 from builder.errors import PublishError
@@ -60,8 +59,8 @@ def decoded(path: str) -> dict[str, Any]:
     with open(path, "rb") as stream:
         content = stream.read(_MAX_DOCUMENT)
     try:
-        decoded = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        decoded = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise PublishError(f"is not JSON: {error}", where=path) from None
     if not isinstance(decoded, dict):
         raise PublishError("is not a JSON object", where=path)

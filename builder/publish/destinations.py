@@ -7,8 +7,7 @@ Destination(kind='oci-archive', place='app.tar')
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-import msgspec
+from typing import NamedTuple
 
 from builder.errors import UsageError
 
@@ -25,7 +24,7 @@ _FORMS = ", ".join(f"{kind}:{place}" for kind, place in KINDS.items())
 _OF_ONE_ARCHITECTURE = frozenset({"docker-archive", "rootfs", "tar"})
 
 
-class Destination(msgspec.Struct, frozen=True):
+class Destination(NamedTuple):
     """Where an image goes; ``place`` is a path, or ``-`` for standard output (kinds of FILE)."""
 
     kind: str

@@ -19,7 +19,7 @@ def command(spec: str, distro: str, force: bool) -> None:
 
     name, _, suite = distro.partition("/")
     try:
-        distros.load(name).suite(suite)
+        distros.load(name).sources(suite)
     except SpecError as error:
         raise UsageError(f"--distro: {error.message}", hint=error.hint) from error
     text = starter(os.path.splitext(os.path.basename(spec))[0], distro)

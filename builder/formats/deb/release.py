@@ -20,7 +20,9 @@ from builder.packages import Freshness, IndexReference, Source
 # apt's Acquire::Max-FutureTime is 10 s; ten minutes forgive a laptop's clock and cost no safety.
 _CLOCK_SKEW = 600
 _INDEX_LIMIT = 1 << 30
-_SUFFIXES = (".xz", ".zst", ".gz", ".bz2", "")
+# The quickest to read first. bookworm's main list is 8.8 MB as xz and 12.1 MB as gz, but takes 1.0 s
+# to unpack as the one and 0.2 s as the other: above some 4 MB/s of network, gz is here sooner.
+_SUFFIXES = (".zst", ".gz", ".xz", ".bz2", "")
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DATE = re.compile(
