@@ -10,7 +10,8 @@ Not checked here: that two packages agree on a path, which is `builder.tree`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
@@ -70,6 +71,8 @@ class Fragments:
         self._store = store
         self._format = format
         self._decoder = msgspec.msgpack.Decoder(Fragment, dec_hook=_decode_digest)
+        # A build has one list of patterns, and compiling it takes 5 ms: as long as a small package.
+        self._compiled = lru_cache(16)(compile_patterns)
 
     def build(
         self, identity: Identity, blob: Digest, rules: Rules, *, omit: frozenset[str] = frozenset()
@@ -182,9 +185,10 @@ class Fragments:
     def _make(self, job: Job, stop: threading.Event | None) -> Fragment:
         promoted: dict[str, str] = {}
         with self._store.open(job.blob) as archive:
-            making = _Making(self._store, self._format, job, stop, promoted)
+            is_out = self._compiled(job.rules.patterns)
+            making = _Making(self._store, self._format, job, stop, is_out, promoted)
             if not making.run(archive):
-                making = _Making(self._store, self._format, job, stop, making.promoted)
+                making = _Making(self._store, self._format, job, stop, is_out, making.promoted)
                 is_whole = making.run(archive)
                 assert is_whole, "the second pass knows every link that becomes a file"
         return making.fragment()
@@ -199,13 +203,14 @@ class _Making:
         format: PackageFormat,  # noqa: A002 (the domain's word)
         job: Job,
         stop: threading.Event | None,
+        is_out: Callable[[str], bool],
         promoted: dict[str, str],
     ) -> None:
         self._store = store
         self._format = format
         self._job = job
         self._stop = stop
-        self._is_out = compile_patterns(job.rules.patterns)
+        self._is_out = is_out
         self.promoted = promoted  # file that is left out → the link that becomes it
         self._known = frozenset(promoted)
         self._directories: list[Entry] = []

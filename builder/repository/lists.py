@@ -48,12 +48,12 @@ class _Decompressor(Protocol):
 
 
 class _Gzip:
-    """`zlib` behind the same interface."""
+    """`zlib_ng` behind the same interface; it takes two thirds of zlib's time."""
 
     def __init__(self) -> None:
-        import zlib
+        from zlib_ng import zlib_ng
 
-        self._object = zlib.decompressobj(wbits=31)  # with gzip's header and check
+        self._object = zlib_ng.decompressobj(wbits=31)  # with gzip's header and check
 
     @property
     def eof(self) -> bool:
@@ -155,15 +155,16 @@ class _Ahead:
 
     def _run(self) -> None:
         import lzma
-        import zlib
 
         import zstandard
+        from zlib_ng import zlib_ng
 
+        gzip_error: type[Exception] = zlib_ng.error  # type: ignore[assignment]  # taken for a value
         try:
             self._copy()
         except TrustError as error:
             self._put(error)
-        except (lzma.LZMAError, zlib.error, zstandard.ZstdError, EOFError, OSError) as error:
+        except (lzma.LZMAError, gzip_error, zstandard.ZstdError, EOFError, OSError) as error:
             self._put(TrustError(f"package list is damaged: {error}"))
 
     def _copy(self) -> None:
