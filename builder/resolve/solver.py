@@ -290,7 +290,7 @@ class Solver:
             literals = self._literals(need)
             self._needs_of[number].append(literals)
             self._add([-number, *literals], self._fact(Needs(package, need)))
-        for conflict in ():
+        for conflict in package.conflicts:
             self._conflicts.setdefault(conflict.relation.name, []).append((number, conflict))
             for other in self._known(conflict.relation):
                 self._add_clash(number, conflict, other)
