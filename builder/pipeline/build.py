@@ -41,27 +41,35 @@ class Built(NamedTuple):
 
 
 def build_project(
-    project: Project,
-    ports: Ports,
-    only: Sequence[str] = (),
-    mode: LockMode = USUAL,
-    *,
-    has_origin: bool = True,
+    project: Project, ports: Ports, only: Sequence[str] = (), mode: LockMode = USUAL
 ) -> Built:
     """Build PROJECT's image for its architectures, or ONLY for some of them."""
-    lock = ensure_lock(project, ports, unpacked_packages, mode)
-    base = build_project(project.base, ports, only, mode, has_origin=False) if project.base else None
     chosen = chosen_architectures(project, only)
+    lock = ensure_lock(project, ports, unpacked_packages, mode)
+    base = _build_base(project, ports, chosen, mode)
     epoch = epoch_of(lock.lock, ports)
     site = Site(project, open_archive(project, ports), ports, lock.lock.layers, epoch)
     architectures = tuple(
-        build_architecture(site, name, lock.lock.packages(name), _base_of(project, base, name))
-        for name in chosen
+        build_architecture(site, name, lock.lock.packages(name), _base_of(base, name)) for name in chosen
     )
-    origin = find_origin(project.folder) if has_origin else Origin()
     config = inherit(base.config, project.spec.config) if base else project.spec.config
-    image = _image(site, config, architectures, base, origin)
+    image = _image(site, config, architectures, base, find_origin(project.folder))
     return Built(image, config, lock, architectures)
+
+
+def _build_base(project: Project, ports: Ports, chosen: Sequence[str], mode: LockMode) -> Built | None:
+    """Return the base of PROJECT, built for what is CHOSEN."""
+    if project.base is None:
+        return None
+    known = architectures_of(project.base.spec)
+    for name in chosen:
+        if name not in known:
+            raise SpecError(
+                f'the base has no architecture "{name}"',
+                where=project.document.position("base"),
+                hint=f"add it to architectures: of {project.base.spec_path}",
+            )
+    return build_project(project.base, ports, chosen, mode)
 
 
 def epoch_of(lock: Lock, ports: Ports) -> int:
@@ -69,7 +77,7 @@ def epoch_of(lock: Lock, ports: Ports) -> int:
     text = ports.environment.get("SOURCE_DATE_EPOCH", "")
     if not text:
         return lock.epoch
-    if not text.isdigit() or len(text) > 11:
+    if not (text.isascii() and text.isdigit()) or len(text) > 11:
         raise UsageError(
             f"SOURCE_DATE_EPOCH is {text[:40]!r}", hint="give seconds since 1970, or unset it"
         )
@@ -89,17 +97,10 @@ def chosen_architectures(project: Project, only: Sequence[str]) -> tuple[str, ..
     return tuple(name for name in known if name in only) if only else known
 
 
-def _base_of(project: Project, base: Built | None, architecture: str) -> BuiltArchitecture | None:
+def _base_of(base: Built | None, architecture: str) -> BuiltArchitecture | None:
     if base is None:
         return None
-    for built in base.architectures:
-        if built.architecture == architecture:
-            return built
-    raise SpecError(
-        f'the base has no architecture "{architecture}"',
-        where=project.document.position("base"),
-        hint="add it to architectures: of the base",
-    )
+    return next(built for built in base.architectures if built.architecture == architecture)
 
 
 def _image(
@@ -122,7 +123,10 @@ def _image(
                 annotations=_annotations(site, base, _base_digest(base, built), origin),
             )
         )
-    whole = _annotations(site, base, base.image.digest if base else None, origin)
+    # What the base is called by: its index, if this image holds all that the index does.
+    is_whole = base is not None and len(base.architectures) == len(base.lock.lock.architectures)
+    digest = base.image.digest if base is not None and is_whole else None
+    whole = _annotations(site, base, digest, origin)
     return assemble_image(spec.image, images, annotations=whole)
 
 

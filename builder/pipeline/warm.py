@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from builder import __version__
-from builder.digests import Digest, Json, cache_key
+from builder.digests import Digest, cache_key
 from builder.pipeline.places import image_name
 from builder.pipeline.vcs import find_origin
 
@@ -122,7 +122,6 @@ def _key(
     if spec is None or lock is None:
         return None
     source, revision = find_origin(os.path.dirname(os.path.abspath(spec_path)))
-    chosen: list[Json] = sorted(set(only))
     return cache_key(
         "build",
         _VERSION,
@@ -131,7 +130,7 @@ def _key(
             "name": os.path.basename(spec_path),
             "spec": spec,
             "lock": lock,
-            "only": chosen,
+            "only": tuple(sorted(set(only))),
             "epoch": environment.get("SOURCE_DATE_EPOCH", ""),
             "origin": [source, revision],
         },
