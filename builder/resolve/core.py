@@ -17,6 +17,7 @@ def minimal(
     many at once, then fewer, in the end each alone.
     """
     kept = [(fact, _clause(fact, options)) for fact in facts]
+    assert not _is_satisfiable([clause for _, clause in kept]), "the core does not rule every set out"
     size = len(kept)
     while size > 1:
         size = (size + 1) // 2

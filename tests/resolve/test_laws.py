@@ -75,7 +75,7 @@ _TEXTS = st.lists(
 
 @pytest.mark.parametrize("strategy", ["both", "solver"])
 @given(world=_world(), texts=_TEXTS, recommends=st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_finds_a_set_that_holds_exactly_if_there_is_one(
     strategy: str, world: str, texts: list[str], recommends: bool
 ) -> None:
