@@ -57,7 +57,7 @@ class CommandGroup(click.Group):
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="imgbuild %(version)s")
 def imgbuild() -> None:
-    r"""Turn packages of curated distributions into minimal, reproducible OCI images.
+    """Turn packages of curated distributions into minimal, reproducible OCI images.
 
     \b
     imgbuild init app.yaml       write a spec to start from

@@ -10,7 +10,8 @@
 
 A date is served by dated archives alone, so with ``snapshot:`` neither environment, user config, host
 nor default is asked. A mirror is an archive root, e.g. ``http://mirror.example.com/debian``;
-``security=URL`` gives that of one archive. Where a distribution has several (Debian: ``main`` and
+``security=URL`` gives that of one archive, ``--mirror NAME=URL`` that of a
+repository of the spec. Where a distribution has several (Debian: ``main`` and
 ``security``), a root's sibling folder is taken for the others (``…/debian-security``), if the root's
 last folder is the usual one; else the next rule decides for them.
 
@@ -36,6 +37,7 @@ from builder.spec.model import Distro, Repository
 
 MAIN = "main"
 _SCHEMES = frozenset({"http", "https", "file"})
+_NAMED = re.compile(r"([a-z0-9][a-z0-9.+-]*)=")
 _TIMESTAMP = re.compile(r"\d{8}T\d{6}Z")
 
 
@@ -78,7 +80,9 @@ def find(
     `UsageError` for a mirror that is none, an unreadable user config.
     """
     config = _user_config(environment, root)
-    rules = _given_rules(wanted.mirror, options)
+    _check_names(options, {distro.name, *distro.archives, *(each.name for each in repositories)})
+    general = [option.removeprefix(f"{distro.name}=") for option in options]
+    rules = _given_rules(wanted.mirror, general)
     if wanted.snapshot:
         _check_timestamp(wanted.snapshot)
     found: Mirrors = {}
@@ -93,12 +97,30 @@ def find(
         )
     for repository in repositories:
         own = _named_rules(repository.name, MAIN, environment, config)
+        named = _named_options(repository.name, options)
         given = MirrorList(urls=_clean((repository.url,), "spec"), origin="spec")
-        found[repository.name, MAIN] = _first_named(own) or given
+        found[repository.name, MAIN] = _first_named((named, *own)) or given
     return found
 
 
 # ---- rules -------------------------------------------------------------------------------------
+
+
+def _check_names(options: Iterable[str], known: set[str]) -> None:
+    """Refuse an option that names an archive or repository which there is not."""
+    for option in options:
+        named = _NAMED.match(option)
+        if named and named[1] not in known:
+            raise UsageError(
+                f'there is no repository "{named[1]}"',
+                where="--mirror",
+                hint=f"it may name {', '.join(sorted(known))}",
+            )
+
+
+def _named_options(name: str, options: Iterable[str]) -> _Rule:
+    prefix = f"{name}="
+    return _Rule("--mirror", tuple(o.removeprefix(prefix) for o in options if o.startswith(prefix)))
 
 
 def _given_rules(mirror: Sequence[str], options: Sequence[str]) -> tuple[_Rule, ...]:
@@ -131,7 +153,7 @@ def _first(rules: Iterable[_Rule], location: str, archive: Archive) -> MirrorLis
     """Return the mirrors of the first rule that says where LOCATION is."""
     for rule in rules:
         own = [root.partition("=")[2] for root in rule.roots if root.startswith(f"{location}=")]
-        general = [root for root in rule.roots if not re.match(r"[a-z0-9-]+=", root)]
+        general = [root for root in rule.roots if not _NAMED.match(root)]
         if location != MAIN and not own:
             general = list(_siblings(general, archive.beside))
         if urls := own or general:

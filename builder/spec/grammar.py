@@ -68,7 +68,7 @@ _FIELDS = {
     ),
     "architectures": Field(
         ARCHITECTURES,
-        "The architectures to build for, in the distribution's words. Default: that of this machine.",
+        "The architectures to build for, in the distribution's words. Default: amd64.",
         example=["amd64", "arm64"],
     ),
     "base": Field(

@@ -28,13 +28,13 @@ def starter(image: str, distro: str) -> str:
 
 
 _TEXT = """\
-## What the image @NAME@ is made of. Build it with: imgbuild spec.yaml
+## What the image @NAME@ is made of. "imgbuild FILE" builds it.
 ## Lines with "##" explain; take the "#" away from others to use them. All keys: docs/reference/spec.md
 
 image: @IMAGE@
 distro: @DISTRO@
 
-## Build for these architectures (default: that of this machine).
+## Build for these architectures (default: amd64).
 #architectures: [amd64, arm64]
 
 ## Packages to install, with all that they depend on.

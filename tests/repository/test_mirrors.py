@@ -231,3 +231,23 @@ def test_apt_conf_is_read_with_its_blocks() -> None:
     assert list(apt.parse_conf(text)) == [
         ("a::b", "1"), ("c::d", "2"), ("c::e::x", ""), ("c::e::y", ""), ("c::f::g", "3"),
     ]  # fmt: skip
+
+
+def test_a_named_option_serves_that_repository_alone(tmp_path: Path) -> None:
+    internal = Repository(name="internal", url="https://packages.example.com/debian", suite="stable")
+    options = ("internal=https://user:secret@inside.example.com/debian", "debian=http://m.test/debian")
+    found = mirrors.find(
+        DEBIAN, Distro(name="debian"), (internal,), options=options, environment={}, root=tmp_path
+    )
+    assert found["internal", "main"].urls == ("https://user:secret@inside.example.com/debian",)
+    assert found["debian", "main"].urls == ("http://m.test/debian",)
+    assert found["debian", "security"].urls == ("http://m.test/debian-security",)
+
+
+def test_an_option_for_an_unknown_repository_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        find(tmp_path, options=("internel=http://m.test/debian",))
+    assert caught.value.render() == (
+        'error: --mirror: there is no repository "internel"\n\n'
+        "hint: it may name debian, main, security"
+    )
