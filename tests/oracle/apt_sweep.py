@@ -87,7 +87,9 @@ def main() -> int:
         share = len(options.suites)
         count = options.count // share + (number < options.count % share)
         folder = options.folder.absolute()
-        for outcome in compare(folder, suite, count, options.seed, options.jobs):
+        for done, outcome in enumerate(compare(folder, suite, count, options.seed, options.jobs), 1):
+            if done % 50 == 0:
+                print(f"{suite}: {done} of {count}", file=sys.stderr, flush=True)
             tables.setdefault((suite, outcome.sample.recommends), Counter())[outcome.kind] += 1
             slowest = max(slowest, outcome.ours.seconds)
             if not outcome.is_same:
