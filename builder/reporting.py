@@ -45,5 +45,10 @@ Event: TypeAlias = StageBegan | StageAdvanced | StageEnded | Warned
 Reporter: TypeAlias = Callable[[Event], None]
 
 
+def counted(count: int, noun: str) -> str:
+    """Return COUNT and NOUN as a phrase: ``1 package``, ``41 packages``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def silent(event: Event) -> None:
     """Report nothing: the reporter of tests and of library use."""

@@ -50,7 +50,10 @@ def _usage_error(error: click.ClickException) -> UsageError:
     hint = None
     if isinstance(error, click.UsageError) and error.ctx is not None:
         hint = f'try "{error.ctx.command_path} --help"'
-    message = error.format_message().rstrip(".")
+    message, _, guess = error.format_message().partition(" Did you mean ")
+    if guess:
+        hint = f"did you mean {guess}"
+    message = message.rstrip(".")
     return UsageError(message[:1].lower() + message[1:], hint=hint)
 
 
@@ -63,7 +66,7 @@ def _complain(error: ImgbuildError) -> None:
         text = text.replace("error:", "\x1b[1;31merror:\x1b[0m").replace(
             "hint:", "\x1b[1;36mhint:\x1b[0m"
         )
-    click.echo(text, err=True)
+    print(text, file=sys.stderr, flush=True)  # click's echo would strip colours that were forced
 
 
 def _forget_stdout() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ RECENT = 3600
 """Seconds for which a verified release serves ``build`` and ``lock`` again; ``update`` always asks."""
 
 
+@contextmanager
 def open_ports(
     report: Reporter,
     *,
@@ -23,19 +26,20 @@ def open_ports(
     offline: bool = False,
     accept_expired: bool = False,
     max_age: int = RECENT,
-) -> Ports:
-    """Return the ports that the options ask for, the store opened where CACHE says."""
+) -> Iterator[Ports]:
+    """Give the ports that the options ask for, the store opened where CACHE says, and close it."""
     from builder.store.place import place
     from builder.store.store import Store
 
-    return ports_of(
-        Store(place(cache, os.environ)),
-        report,
-        mirrors=mirrors,
-        offline=offline,
-        accept_expired=accept_expired,
-        max_age=max_age,
-    )
+    with Store(place(cache, os.environ)) as store:
+        yield ports_of(
+            store,
+            report,
+            mirrors=mirrors,
+            offline=offline,
+            accept_expired=accept_expired,
+            max_age=max_age,
+        )
 
 
 def ports_of(

@@ -71,6 +71,12 @@ class LockDiff(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def without_packages(lock: Lock) -> Lock:
+    """Return LOCK without any package, for the same architectures: what was there before the first."""
+    nothing = tuple(msgspec.structs.replace(item, packages=()) for item in lock.architectures)
+    return msgspec.structs.replace(lock, architectures=nothing, snapshots=(), epoch=0)
+
+
 def diff(old: Lock, new: Lock, compare: Callable[[str, str], int] | None = None) -> LockDiff:
     """Return what changes from OLD to NEW; COMPARE orders versions (`PackageFormat.compare`)."""
     before = {item.architecture: item.packages for item in old.architectures}

@@ -29,7 +29,7 @@ from builder.pipeline.archive import suite_of
 from builder.pipeline.generate import Content, generate
 from builder.pipeline.rules import package_rules
 from builder.pipeline.site import BuiltArchitecture, Generated, ImageTree, Site
-from builder.reporting import StageBegan, StageEnded
+from builder.reporting import StageBegan, StageEnded, counted
 from builder.tree.merge import SPEC, Merged, Tree, merge
 
 # A folder that turns out to be a link can show another one, but not for ever.
@@ -204,7 +204,7 @@ def _fragments(
         cached = (
             f", {len(packages) - len(missing)} from the cache" if len(missing) < len(packages) else ""
         )
-        report(StageEnded(UNPACK, f"{len(missing)} packages{cached}"))
+        report(StageEnded(UNPACK, f"{counted(len(missing), 'package')}{cached}"))
     return tuple(found[package.name] for package in packages)
 
 

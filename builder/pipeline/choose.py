@@ -13,7 +13,7 @@ from builder.packages import Freshness, Package, PackageIndex, Snapshot, Source
 from builder.pipeline.archive import Archive, architectures_of, open_archive, suite_of
 from builder.pipeline.ports import Ports
 from builder.pipeline.project import LockFile, Project, base_of
-from builder.reporting import StageBegan, StageEnded
+from builder.reporting import StageBegan, StageEnded, counted
 from builder.repository.recent import RecentFiles
 from builder.repository.snapshots import Subject, index_key, open_indexes, take
 from builder.resolve.resolution import Request, Resolution, resolve
@@ -155,7 +155,7 @@ def _resolve(
         )
         for architecture in architectures_of(project.spec)
     }
-    counts = ", ".join(f"{len(r.new)} packages for {a}" for a, r in resolutions.items())
+    counts = ", ".join(f"{counted(len(r.new), 'package')} for {a}" for a, r in resolutions.items())
     ports.report(StageEnded("resolve", counts))
     return resolutions
 

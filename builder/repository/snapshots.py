@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,7 +30,7 @@ from builder.packages import (
     Source,
     Want,
 )
-from builder.reporting import Reporter, StageAdvanced, StageBegan, StageEnded, Warned, silent
+from builder.reporting import Reporter, StageAdvanced, StageBegan, StageEnded, Warned, counted, silent
 from builder.repository.lists import decompressed
 from builder.repository.recent import Answers
 
@@ -86,7 +87,8 @@ def _take(format_: PackageFormat, subject: Subject, fetcher: Answers) -> Snapsho
     try:
         want = next(conversation)
         while True:
-            want = conversation.send(fetcher.answer(_request(subject.source, want)))
+            with fetcher.answer(_request(subject.source, want)) or nullcontext() as answer:
+                want = conversation.send(answer)
     except StopIteration as stop:
         snapshot: Snapshot = stop.value
         return snapshot
@@ -237,7 +239,7 @@ def _build_all(
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    report(StageEnded(STAGE, f"{len(missing)} package lists"))
+    report(StageEnded(STAGE, counted(len(missing), "package list")))
     return built
 
 

@@ -1,6 +1,6 @@
 """A distribution on loopback, the folder of a project, and the program run against both.
 
-    world = World(tmp_path, server)                     # the fixture `world` of tests/pipeline, tests/cli
+    world = World(tmp_path, server)                     # the fixture `world`
     world.main.add(make_deb("hello", "1.0", "amd64"))
     world.publish()
     world.write("app.yaml", "distro: debian/bookworm\npackages: [hello]\n")
@@ -74,7 +74,9 @@ class Result(NamedTuple):
 class World:
     """Archive, server, project folder and cache of one test."""
 
-    def __init__(self, root: Path, server: WebServer, *, architectures: Sequence[str] = ("amd64",)) -> None:
+    def __init__(
+        self, root: Path, server: WebServer, *, architectures: Sequence[str] = ("amd64",)
+    ) -> None:
         self.root = root
         self.server = server
         self.folder = root / "project"
@@ -153,7 +155,9 @@ class World:
     def environment(self) -> dict[str, str]:
         """The variables of a process of the program."""
         kept = {
-            name: os.environ[name] for name in ("PATH", "VIRTUAL_ENV", "SYSTEMROOT") if name in os.environ
+            name: os.environ[name]
+            for name in ("PATH", "VIRTUAL_ENV", "SYSTEMROOT")
+            if name in os.environ
         }
         return kept | {
             "HOME": str(self.root),
@@ -372,7 +376,8 @@ def sandbox(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(world.folder)
     monkeypatch.setattr(distros, "_folder", lambda: world.distros)
-    monkeypatch.setitem(Fetcher.__init__.__kwdefaults__, "timeout", TIMEOUT)
-    monkeypatch.setitem(Fetcher.__init__.__kwdefaults__, "sleep", lambda seconds: None)
+    defaults = Fetcher.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "timeout", TIMEOUT)
+    monkeypatch.setitem(defaults, "sleep", lambda seconds: None)
     distros.load.cache_clear()
-

@@ -38,10 +38,12 @@ def command(
     from builder.pipeline.project import open_project
 
     project = open_project(spec, lock_path)
-    with console(quiet=quiet) as report:
-        ports = open_ports(
+    with (
+        console(quiet=quiet) as report,
+        open_ports(
             report, cache=cache, mirrors=mirrors, offline=offline, accept_expired=accept_expired
-        )
+        ) as ports,
+    ):
         found = ensure_lock(project, ports, unpacked_packages, LockMode(is_fixed=check))
     if as_json:
         import json

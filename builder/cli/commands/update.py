@@ -32,28 +32,28 @@ def command(
     from builder.cli.progress import console
     from builder.cli.session import open_ports
     from builder.formats.registry import load_format
-    from builder.lock.changes import diff
+    from builder.lock.changes import diff, without_packages
     from builder.pipeline.archive import load_distro
     from builder.pipeline.build import unpacked_packages
     from builder.pipeline.locks import new_lock
     from builder.pipeline.project import open_project, read_lock_file, write_lock_file
 
     project = open_project(spec, lock_path)
-    with console(quiet=quiet) as report:
-        ports = open_ports(
+    with (
+        console(quiet=quiet) as report,
+        open_ports(
             report,
             cache=cache,
             mirrors=mirrors,
             offline=offline,
             accept_expired=accept_expired,
             max_age=0,
-        )
+        ) as ports,
+    ):
         previous = read_lock_file(project.lock_path)
         lock = new_lock(project, ports, unpacked_packages, previous)
         if not dry_run:
             write_lock_file(project.lock_path, lock)
-    if previous is None:
-        click.echo(f"{project.lock_path} is new", err=True)
-        return
+    before = previous.lock if previous else without_packages(lock)
     format_ = load_format(load_distro(project.document).format)
-    print_diff(diff(previous.lock, lock, format_.compare), as_json=as_json)
+    print_diff(diff(before, lock, format_.compare), as_json=as_json)
