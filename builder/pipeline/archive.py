@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from builder.errors import SpecError
 from builder.fetch.fetcher import Fetcher
 from builder.formats.registry import load_format
@@ -47,8 +45,11 @@ def suite_of(spec: ImageSpec) -> str:
     return spec.distro.suite or distros.load(spec.distro.name).default_suite
 
 
-def open_archive(project: Project, ports: Ports) -> Archive:
-    """Return the archive of PROJECT's spec. `SpecError` for what the distribution does not have."""
+def open_archive(project: Project, ports: Ports, epoch: int | None = None) -> Archive:
+    """Return the archive of PROJECT's spec. `SpecError` for what the distribution does not have.
+
+    With the EPOCH of a lock, what mirrors have dropped since is looked for in the dated archive.
+    """
     spec = project.spec
     distro = load_distro(project.document)
     found = mirrors.find(
@@ -59,6 +60,8 @@ def open_archive(project: Project, ports: Ports) -> Archive:
         environment=ports.environment,
         root=Path(ports.root),
     )
+    if epoch is not None:
+        found = mirrors.with_past(found, distro, epoch)
     urls = {place: mirror.urls for place, mirror in found.items()}
     return Archive(
         distro=distro,
@@ -145,15 +148,3 @@ def _read_keys(paths: Iterable[str], document: SpecDocument, place: str) -> Iter
                 f"cannot read the key file {path}: {error.strerror}",
                 where=document.position(f"{place}[{number}]"),
             ) from error
-
-
-def replace_expired(archive: Archive, accepts: bool) -> Archive:
-    """Return ARCHIVE with every mirror allowed a passed Valid-Until, if ACCEPTS."""
-    if not accepts:
-        return archive
-    return archive._replace(
-        mirrors={
-            place: msgspec.structs.replace(mirror, accepts_expired=True)
-            for place, mirror in archive.mirrors.items()
-        }
-    )

@@ -48,7 +48,7 @@ def build_project(
     lock = ensure_lock(project, ports, unpacked_packages, mode)
     base = _build_base(project, ports, chosen, mode)
     epoch = epoch_of(lock.lock, ports)
-    site = Site(project, open_archive(project, ports), ports, lock.lock.layers, epoch)
+    site = Site(project, open_archive(project, ports, lock.lock.epoch), ports, lock.lock.layers, epoch)
     architectures = tuple(
         build_architecture(site, name, lock.lock.packages(name), _base_of(base, name)) for name in chosen
     )

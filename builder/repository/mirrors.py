@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -38,6 +39,8 @@ from builder.spec.model import Distro, Repository
 MAIN = "main"
 _SCHEMES = frozenset({"http", "https", "file"})
 _NAMED = re.compile(r"([a-z0-9][a-z0-9.+-]*)=")
+# A dated archive is imported some hours after the release that it holds.
+_UNTIL_DATED = 12 * 3600
 _TIMESTAMP = re.compile(r"\d{8}T\d{6}Z")
 
 
@@ -101,6 +104,23 @@ def find(
         given = MirrorList(urls=_clean((repository.url,), "spec"), origin="spec")
         found[repository.name, MAIN] = _first_named((named, *own)) or given
     return found
+
+
+def with_past(found: Mirrors, distro: DistroData, epoch: int) -> Mirrors:
+    """Return FOUND with the dated archive as the last mirror, for a lock of EPOCH (seconds since 1970).
+
+    A distribution's mirrors drop a version soon after its successor has come; its dated archive keeps
+    all. Only beside mirrors that nobody chose for this build: who names a mirror means that one.
+    """
+    chosen = {"host's apt", "default"}
+    stamp = datetime.fromtimestamp(epoch + _UNTIL_DATED, UTC).strftime("%Y%m%dT%H%M%SZ")
+    past = dict(found)
+    for location, archive in distro.archives.items():
+        mirror = found[distro.name, location]
+        if mirror.origin in chosen and archive.snapshot:
+            urls = (*mirror.urls, archive.snapshot.format(timestamp=stamp))
+            past[distro.name, location] = msgspec.structs.replace(mirror, urls=urls)
+    return past
 
 
 # ---- rules -------------------------------------------------------------------------------------

@@ -248,6 +248,20 @@ def test_an_option_for_an_unknown_repository_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         find(tmp_path, options=("internel=http://m.test/debian",))
     assert caught.value.render() == (
-        'error: --mirror: there is no repository "internel"\n\n'
-        "hint: it may name debian, main, security"
+        'error: --mirror: there is no repository "internel"\n\nhint: it may name debian, main, security'
     )
+
+
+def test_a_lock_finds_dropped_packages_in_the_dated_archive(tmp_path: Path) -> None:
+    found = mirrors.find(DEBIAN, Distro(name="debian"), environment={}, root=tmp_path)
+    past = mirrors.with_past(found, DEBIAN, 1_700_000_000)
+    assert past["debian", "main"].urls == (
+        *DEFAULT["main"],
+        "https://snapshot.debian.org/archive/debian/20231115T101320Z",
+    )
+
+
+def test_who_names_a_mirror_means_that_one(tmp_path: Path) -> None:
+    options = ("http://m.test/debian",)
+    found = mirrors.find(DEBIAN, Distro(name="debian"), options=options, environment={}, root=tmp_path)
+    assert mirrors.with_past(found, DEBIAN, 1_700_000_000) == found
