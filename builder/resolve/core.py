@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from builder.packages import Package
-from builder.resolve.solver import Clashes, Fact, Needs, OneVersion, Wanted
+from builder.resolve.solver import Clashes, Fact, Held, Needs, OneVersion, Wanted
 
 
 def minimal(
@@ -44,11 +44,13 @@ def told(
         order.append(fact)
         if isinstance(fact, Wanted | Needs):
             known.update(id(package) for package in options(fact))
+        elif isinstance(fact, Held):
+            known.add(id(fact.package))
 
     def rank(fact: Fact) -> int:
         if isinstance(fact, Needs):
             return 0 if id(fact.package) in known else 2
-        return 1 if isinstance(fact, Wanted) else 3
+        return 1 if isinstance(fact, Wanted) else 3 if isinstance(fact, Held) else 4
 
     while waiting:
         take(min(waiting, key=rank))
@@ -59,6 +61,8 @@ def _clause(fact: Fact, options: Callable[[Wanted | Needs], Sequence[Package]]) 
     """Return FACT as literals: the id of a package, negative where it must not be installed."""
     if isinstance(fact, Wanted):
         return frozenset(id(package) for package in options(fact))
+    if isinstance(fact, Held):
+        return frozenset((id(fact.package),))
     if isinstance(fact, Needs):
         return frozenset([-id(fact.package), *[id(package) for package in options(fact)]])
     assert isinstance(fact, Clashes | OneVersion)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from builder.errors import ResolveError
 from builder.packages import Dependency, Package, Relation
 from builder.resolve import core, policy
-from builder.resolve.solver import Clashes, Fact, Needs, Solver, Wanted
+from builder.resolve.solver import Clashes, Fact, Held, Needs, Solver, Wanted
 from builder.resolve.universe import Universe
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class _Teller:
             line = _line(self._requests[fact.number], "packages")
             self.lines[line] = None
             yield f"you ask for {line}"
+        elif isinstance(fact, Held):
+            yield f"the base image holds {fact.package}"
         elif isinstance(fact, Needs):
             yield self._need(fact)
         elif isinstance(fact, Clashes):

@@ -26,6 +26,12 @@ class Wanted(NamedTuple):
     dependency: Dependency
 
 
+class Held(NamedTuple):
+    """Fact: the base image holds PACKAGE."""
+
+    package: Package
+
+
 class Needs(NamedTuple):
     """Fact: PACKAGE cannot be without DEPENDENCY."""
 
@@ -48,7 +54,7 @@ class OneVersion(NamedTuple):
     other: Package
 
 
-Fact: TypeAlias = Wanted | Needs | Clashes | OneVersion
+Fact: TypeAlias = Wanted | Held | Needs | Clashes | OneVersion
 
 
 class Clause:
@@ -104,7 +110,7 @@ class Solver:
     def solve(self, wanted: Sequence[Dependency]) -> tuple[Package, ...] | None:
         """Return packages that meet all of WANTED and each other's needs, or None: see `core`."""
         for package in self.universe.installed.values():
-            self._add([self._number(package)], frozenset())
+            self._add([self._number(package)], self._fact(Held(package)))
         for number, dependency in enumerate(wanted):
             literals = self._literals(dependency)
             self._needs.append(literals)

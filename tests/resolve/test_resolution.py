@@ -116,6 +116,25 @@ def test_a_base_that_does_not_fit_is_named() -> None:
     )
 
 
+def test_what_conflicts_with_a_base_is_told_with_the_base() -> None:
+    base = [_package("b=1", "b")]
+    with pytest.raises(ResolveError) as caught:
+        resolve(
+            DebVersions(),
+            [index("a=1; Conflicts: b\nb=1")],
+            [request("a")],
+            architecture="amd64",
+            installed=base,
+        )
+    assert caught.value.render() == (
+        'error: spec.yaml:3:5: no set of packages answers "a"\n'
+        '  because you ask for "a" (spec.yaml:3:5)\n'
+        "  and the base image holds b 1\n"
+        "  and a 1 conflicts with b\n\n"
+        'hint: change or remove "a" (spec.yaml:3:5)'
+    )
+
+
 def test_unknown_names_are_told_together_with_near_ones() -> None:
     assert _error("nginx=1\ncurl=1", "ngnix", "crul", "nginx") == (
         'error: spec.yaml:3:5: no package for amd64 is named or provides "ngnix"\n'
