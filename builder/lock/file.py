@@ -18,7 +18,7 @@ from builder.lock.model import Lock, LockedArchitecture, LockedPackage
 VERSION = 1
 MAX_BYTES = 64 << 20
 
-_AGAIN = 'make it again with "imgbuild lock"'
+_AGAIN = 'delete it and make it again with "imgbuild lock"'
 
 
 def read_lock(data: bytes, file: str) -> Lock:

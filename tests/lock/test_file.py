@@ -166,8 +166,8 @@ def test_order_and_white_space_do_not_matter(some: Lock) -> None:
     assert write_lock(read_lock(json.dumps(document, indent=4).encode(), "x")) == written
 
 
-_AGAIN = '\n\nhint: make it again with "imgbuild lock"'
-_NEWER = '\n\nhint: update imgbuild, or make it again with "imgbuild lock"'
+_AGAIN = '\n\nhint: delete it and make it again with "imgbuild lock"'
+_NEWER = '\n\nhint: update imgbuild, or delete it and make it again with "imgbuild lock"'
 
 
 @pytest.mark.parametrize(
