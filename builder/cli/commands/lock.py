@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from builder.cli.options import archive_options, lock_option, spec_argument, word_options
+
+if TYPE_CHECKING:
+    from builder.packages import Package
+    from builder.pipeline.ports import Ports
+    from builder.pipeline.project import Project
 
 
 @click.command("lock")
@@ -33,7 +40,6 @@ def command(
     """
     from builder.cli.progress import console
     from builder.cli.session import open_ports
-    from builder.pipeline.build import unpacked_packages
     from builder.pipeline.locks import LockMode, ensure_lock
     from builder.pipeline.project import open_project
 
@@ -44,7 +50,7 @@ def command(
             report, cache=cache, mirrors=mirrors, offline=offline, accept_expired=accept_expired
         ) as ports,
     ):
-        found = ensure_lock(project, ports, unpacked_packages, LockMode(is_fixed=check))
+        found = ensure_lock(project, ports, _unpacked, LockMode(is_fixed=check))
     if as_json:
         import json
 
@@ -52,3 +58,10 @@ def command(
         click.echo(json.dumps({"lock": project.lock_path, "digest": found.digest, "packages": packages}))
     else:
         click.echo(f"{project.lock_path} {found.digest}")
+
+
+def _unpacked(base: Project, architecture: str, ports: Ports) -> tuple[Package, ...]:
+    """See `builder.pipeline.build.unpacked_packages`; few locks need what builds images."""
+    from builder.pipeline.build import unpacked_packages
+
+    return unpacked_packages(base, architecture, ports)
