@@ -143,6 +143,10 @@ class _Work:
         )
 
     def _generate(self) -> None:
+        """Generate over the tree of the packages alone: what was generated before is no part of it."""
+        if self.made.files or self.made.local:
+            self.made = Generated(files=(), local=(), has_databases=True)
+            self.tree = self._merge().tree
         base = self.base
         fragments = (*(base.fragments if base else ()), *self.fragments)
         packages = (*(base.packages if base else ()), *self.packages)
