@@ -238,6 +238,6 @@ def _warn_of_suspects(file: FileEntry, fragment: Fragment, report: Reporter) -> 
             report(
                 Warned(
                     f'source "{file.source}" brings {len(paths)} files of {name} into the image',
-                    hint=f"leave them out with `exclude: [{name}/]`",
+                    hint=f"leave them out with `exclude: [/**/{name}]`",
                 )
             )

@@ -200,7 +200,8 @@ def pattern(value: str) -> str:
             f'"{value}": there is no pattern that takes back another', "name only what is to go"
         )
     if not value.startswith("/"):
-        raise Refusal(f'"{value}" is not absolute', f"write /{value} or /**/{value}")
+        anywhere = "" if value.startswith("**") else f" or /**/{value}"
+        raise Refusal(f'"{value}" is not absolute', f"write /{value}{anywhere}")
     if re.search(r"\{[^}]*,", value):
         raise Refusal(f'"{value}": braces have no meaning in a pattern', "write one pattern for each")
     if any(part in ("", ".", "..") for part in value[1:].split("/")):

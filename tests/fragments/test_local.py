@@ -164,7 +164,7 @@ def test_git_and_pycache_are_copied_and_warned_of_each_time(store: Store, root: 
         assert events == [
             Warned(
                 'source "app" brings 1 files of .git into the image',
-                hint="leave them out with `exclude: [.git/]`",
+                hint="leave them out with `exclude: [/**/.git]`",
             )
         ]
 
