@@ -12,6 +12,7 @@ from builder.errors import SpecError
 from builder.fetch.fetcher import Fetcher
 from builder.formats.registry import load_format
 from builder.packages import PackageFormat, Source
+from builder.pipeline.memory import share_arenas
 from builder.pipeline.ports import Ports
 from builder.pipeline.project import Project
 from builder.repository import distros, mirrors
@@ -50,6 +51,7 @@ def open_archive(project: Project, ports: Ports, epoch: int | None = None) -> Ar
 
     With the EPOCH of a lock, what mirrors have dropped since is looked for in the dated archive.
     """
+    share_arenas()  # all that begins threads comes after
     spec = project.spec
     distro = load_distro(project.document)
     found = mirrors.find(

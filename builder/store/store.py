@@ -147,12 +147,15 @@ class Store:
         for digest in blobs:
             if not self.has(digest):
                 raise self._missing(digest)
-        body = " ".join(blobs).encode() + b"\n" + document
-        content = hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+        head = " ".join(blobs).encode() + b"\n"
+        checksum = hashlib.sha256(head)
+        checksum.update(document)  # documents have megabytes: not copied
+        head = checksum.hexdigest().encode() + b"\n" + head
         path = self._action(key)
         with BlobWriter(self) as writer:
-            writer.write(content)
-            writer.place(path, files.note(key, len(content)))
+            writer.write(head)
+            writer.write(document)
+            writer.place(path, files.note(key, writer.size))
 
     def lock(self, key: Digest) -> AbstractContextManager[None]:
         """Return a lock on the work of KEY, between processes and between threads.
