@@ -74,11 +74,11 @@ def generate(
     """
     accounts = _accounts(site, content)
     local = _local(site, accounts, content.tree.entries, moves)
-    entries = {**content.tree.entries, **{e.path: e for f in local for e in f.entries}}
+    own = _spec_files(site, accounts, content, moves)
     files = [
         *_account_files(site, accounts, content.tree),
-        *_native(site, accounts, content, entries),
-        *_spec_files(site, accounts, content, moves),
+        *_native(site, accounts, content, local, own),
+        *own,
     ]
     has_manager = site.archive.format.has_manager({f.identity.name for f in content.fragments})
     if has_manager:
@@ -128,14 +128,29 @@ def _account_files(site: Site, accounts: Accounts, tree: ImageTree) -> tuple[New
 
 
 def _native(
-    site: Site, accounts: Accounts, content: Content, entries: Mapping[str, Entry]
+    site: Site,
+    accounts: Accounts,
+    content: Content,
+    local: Sequence[Fragment],
+    own: Sequence[NewFile],
 ) -> tuple[NewFile, ...]:
+    """Return scripts' effects on the tree of CONTENT with the spec's files, LOCAL and OWN, over it."""
     if site.project.spec.scripts == "off":
         return ()
-    # A local certificate's content is not asked back from the chunk it has just gone into: certificates
-    # of the spec are read where they are, in `_spec_files`' tree alone.
-    known = {path: entry for path, entry in entries.items() if path in content.tree.entries}
-    return native_effects(known, content.reader(site, native_reads(known)), accounts)
+    entries = {
+        **content.tree.entries,
+        **{file.entry.path: file.entry for file in own},
+        **{entry.path: entry for fragment in local for entry in fragment.entries},
+    }
+    paths = native_reads(entries)
+    contents = {file.entry.path: file.content for file in own if file.entry.kind == FILE}
+    maker = Fragments(site.ports.store, site.archive.format)
+    for fragment in local:
+        contents |= maker.content(fragment, paths)
+    below = content.reader(site, [path for path in paths if path not in contents])
+    return native_effects(
+        entries, lambda path: contents[path] if path in contents else below(path), accounts
+    )
 
 
 def _spec_files(site: Site, accounts: Accounts, content: Content, moves: Moves) -> tuple[NewFile, ...]:
