@@ -30,7 +30,7 @@ SETS = {
     "perl": ("trixie", "perl"),
     "postgresql": ("trixie", "postgresql"),
     "apt": ("trixie", "apt dpkg base-files base-passwd"),
-    "setuid": ("trixie", "iputils-ping sudo util-linux passwd openssh-client bsdutils"),
+    "setuid": ("trixie", "iputils-ping sudo util-linux passwd openssh-client bsdutils man-db at"),
     "node": ("trixie", "nodejs"),
     # Hard links (bzip2, gzip, perl-base, tzdata-legacy) and names beyond ASCII (ca-certificates).
     "names": ("trixie", "bzip2 gzip ca-certificates tzdata-legacy"),
