@@ -79,6 +79,7 @@ def test_dpkg_lists_every_package_as_installed(image: Root) -> None:
 
 def test_dpkg_finds_whose_a_file_is(image: Root) -> None:
     assert image.answer("dpkg", "-S", "/usr/bin/ls") == ["coreutils: /usr/bin/ls"]
+    # Where it lies; bookworm's archive says /bin/bash, and a dpkg that had installed it would too.
     assert image.answer("dpkg", "-S", "/usr/bin/bash") == ["bash: /usr/bin/bash"]
     assert "/etc/bash.bashrc" in image.answer("dpkg", "-L", "bash")
 

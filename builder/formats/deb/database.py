@@ -6,6 +6,8 @@ dpkg itself would have written: ``status``, ``info/*`` (deb(5) calls them contro
 and what apt keeps of who asked for a package (``extended_states``).
 
 Lists and sums name only what is in the image, so that ``dpkg --verify`` holds after trimming.
+They name it where it lies on the merged root: ``dpkg -S /usr/bin/bash`` answers, where dpkg on
+bookworm would have kept the archive's ``/bin/bash`` (a package installed over it does so again).
 """
 
 from __future__ import annotations
