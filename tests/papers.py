@@ -1,10 +1,11 @@
-"""What the papers are checked by: their pages, fenced blocks, and the text of the command's help.
+"""What the papers are checked by: their pages, fenced blocks, the command's help, the list of modules.
 
-``python -m tests.papers`` writes docs/reference/cli.md anew.
+``python -m tests.papers`` writes docs/reference/cli.md and the modules of ARCHITECTURE.md anew.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +16,26 @@ import click
 
 ROOT = Path(__file__).resolve().parents[1]
 CLI_PAGE = ROOT / "docs/reference/cli.md"
+ARCHITECTURE = ROOT / "ARCHITECTURE.md"
+
+_ROOMS = {
+    "cli": "arguments, words, exit status; the only room that prints",
+    "pipeline": "the stages in order; every port is passed in",
+    "publish": "destinations",
+    "repository": "distributions, mirrors, signed state and package lists",
+    "fragments": "a package, or local files, as pieces of layers",
+    "fetch": "files of mirrors",
+    "store": "the cache",
+    "image": "config, manifest, index",
+    "layers": "plan, canonical tar, compression",
+    "lock": "the lock",
+    "resolve": "which packages",
+    "formats": "package formats, behind one protocol",
+    "effects": "what maintainer scripts would have made",
+    "spec": "what the user asks for",
+    "tree": "entries and how they merge",
+    "trust": "signatures",
+}
 
 _INTRODUCTION = """\
 # The command line
@@ -98,5 +119,33 @@ def cli_page() -> str:
     return "\n".join([_INTRODUCTION, *sections])
 
 
+def modules() -> list[str]:
+    """Return the paths of the program's modules, those of packages left out."""
+    found = (path.relative_to(ROOT).as_posix() for path in (ROOT / "builder").rglob("*.py"))
+    return sorted(path for path in found if not path.endswith("/__init__.py"))
+
+
+def modules_section() -> str:
+    """Return the list of modules, each with the first line of its docstring."""
+    groups = {
+        f"{room}: {title}": [path for path in modules() if path.startswith(f"builder/{room}/")]
+        for room, title in _ROOMS.items()
+    }
+    groups["Modules without a folder"] = [path for path in modules() if path.count("/") == 1]
+    sections = [
+        f"### {title}\n\n" + "".join(f"- `{path}`: {_first_line(path)}\n" for path in paths)
+        for title, paths in groups.items()
+    ]
+    return "## Modules\n\n" + "\n".join(sections)
+
+
+def _first_line(path: str) -> str:
+    docstring = ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8"))) or ""
+    line = docstring.partition("\n")[0].replace("``", "`").rstrip(".:")
+    return re.sub(r" ?\(DESIGN §\d\)", "", line)
+
+
 if __name__ == "__main__":
     CLI_PAGE.write_text(cli_page(), encoding="utf-8")
+    told = ARCHITECTURE.read_text(encoding="utf-8").partition("## Modules\n")[0]
+    ARCHITECTURE.write_text(told + modules_section(), encoding="utf-8")
