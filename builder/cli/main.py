@@ -5,6 +5,7 @@ Only this room prints or exits. Data goes to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -37,8 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(_usage_error(error))
         return UsageError.exit_status
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nstopped", err=True)
+        click.echo("stopped", err=True)  # click has closed the terminal's ^C line
         return 130
+    except SystemExit as stop:
+        # click exits by itself after a shell's completion, and when the reader of stdout has gone.
+        result = stop.code if "_IMGBUILD_COMPLETE" in os.environ else 141
     except BrokenPipeError:
         _forget_stdout()
         return 141
@@ -50,10 +54,10 @@ def _usage_error(error: click.ClickException) -> UsageError:
     hint = None
     if isinstance(error, click.UsageError) and error.ctx is not None:
         hint = f'try "{error.ctx.command_path} --help"'
-    message, _, guess = error.format_message().partition(" Did you mean ")
+    message, _, guess = error.format_message().partition("Did you mean ")
     if guess:
-        hint = f"did you mean {guess}"
-    message = message.rstrip(".")
+        hint = f"did you mean {guess.removesuffix(')')}"
+    message = message.rstrip(" (.")
     return UsageError(message[:1].lower() + message[1:], hint=hint)
 
 
@@ -71,6 +75,4 @@ def _complain(error: ImgbuildError) -> None:
 
 def _forget_stdout() -> None:
     """Point stdout at nothing, so that Python's flush at exit does not fail once more."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
