@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from builder.errors import SpecError
+from builder.errors import FetchError, SpecError, TrustError
 from builder.layers.plan import plan
 from builder.lock.answers import answers
 from builder.lock.model import Lock, LockedArchitecture, LockedPackage
@@ -17,6 +17,9 @@ from builder.reporting import StageBegan, StageEnded, counted
 from builder.repository.recent import RecentFiles
 from builder.repository.snapshots import Subject, index_key, open_indexes, take
 from builder.resolve.resolution import Request, Resolution, resolve
+
+Paired: TypeAlias = Sequence[tuple[Source, Snapshot]]
+Indexes: TypeAlias = Mapping[str, Sequence[PackageIndex]]
 
 
 class Below(NamedTuple):
@@ -46,16 +49,7 @@ def choose(
     """
     archive = open_archive(project, ports)
     requests, block = parse_requests(project, archive)
-    snapshots = _take(project, archive, ports, previous)
-    paired = list(zip(archive.sources, snapshots, strict=True))
-    indexes = open_indexes(
-        archive.format,
-        paired,
-        architectures_of(project.spec),
-        store=ports.store,
-        fetcher=archive.fetcher,
-        report=ports.report,
-    )
+    paired, indexes = _present(project, archive, ports, previous)
     resolutions = _resolve(project, archive, ports, requests, block, indexes, below)
     return _lock(project, paired, resolutions, previous, below)
 
@@ -90,8 +84,53 @@ def parse_requests(
 # ---- snapshots -----------------------------------------------------------------------------------
 
 
-def _take(
+def _present(
     project: Project, archive: Archive, ports: Ports, previous: Lock | None
+) -> tuple[Paired, Indexes]:
+    """Return the verified present state of every source, and the package lists of it."""
+    recent = _recent(archive, ports, ports.max_age)
+    try:
+        found = _look(project, archive, ports, previous, recent)
+    except (FetchError, TrustError):
+        if ports.is_offline or not recent.has_answered:
+            raise
+        # The mirror has moved on since it was asked, and no longer has the lists of then.
+        recent = _recent(archive, ports, 0)
+        found = _look(project, archive, ports, previous, recent)
+    recent.keep()
+    return found
+
+
+def _recent(archive: Archive, ports: Ports, max_age: int) -> RecentFiles:
+    urls = " ".join(url for mirror in archive.mirrors.values() for url in mirror.urls)
+    return RecentFiles(
+        archive.fetcher,
+        ports.store,
+        urls,
+        now=ports.now,
+        max_age=max_age,
+        is_offline=ports.is_offline,
+    )
+
+
+def _look(
+    project: Project, archive: Archive, ports: Ports, previous: Lock | None, recent: RecentFiles
+) -> tuple[Paired, Indexes]:
+    snapshots = _take(archive, ports, previous, recent)
+    paired = list(zip(archive.sources, snapshots, strict=True))
+    indexes = open_indexes(
+        archive.format,
+        paired,
+        architectures_of(project.spec),
+        store=ports.store,
+        fetcher=archive.fetcher,
+        report=ports.report,
+    )
+    return paired, indexes
+
+
+def _take(
+    archive: Archive, ports: Ports, previous: Lock | None, recent: RecentFiles
 ) -> tuple[Snapshot, ...]:
     """Return the verified present state of every source."""
     dates = {(s.repository, s.suite): s.date for s in previous.snapshots} if previous else {}
@@ -103,15 +142,6 @@ def _take(
         )
         for source in archive.sources
     ]
-    urls = " ".join(url for mirror in archive.mirrors.values() for url in mirror.urls)
-    recent = RecentFiles(
-        archive.fetcher,
-        ports.store,
-        urls,
-        now=ports.now,
-        max_age=ports.max_age,
-        is_offline=ports.is_offline,
-    )
     ports.report(StageBegan("snapshot", len(subjects), "suites"))
     snapshots = take(archive.format, subjects, recent, report=ports.report)
     ports.report(StageEnded("snapshot", ", ".join(_origins(archive, snapshots))))

@@ -1,7 +1,9 @@
 """Signed files kept for a while: a release that was just looked at need not be asked for again.
 
-What is kept is as untrusted as what a mirror sends: it goes through the same checks each time. With
-an age of 0 everything is asked for (``imgbuild update``); offline, whatever is kept is taken.
+Only what led to a snapshot and its package lists is kept: a login page in place of a release, or a
+release that a mirror had before its lists, would otherwise be the answer until it is too old. What is
+kept is as untrusted as what a mirror sends: it goes through the same checks each time. With an age of
+0 everything is asked for (``imgbuild update``); offline, whatever is kept is taken.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RecentFiles:
-    """Answers from STORE what it asked FETCHER at most MAX_AGE seconds before NOW."""
+    """Answers from STORE what it asked FETCHER at most MAX_AGE seconds before NOW.
+
+    has_answered  whether an answer came from the store; the others are kept by `keep`
+    """
 
     def __init__(
         self, fetcher: Answers, store: Store, mirrors: str, *, now: int, max_age: int, is_offline: bool
@@ -44,6 +49,8 @@ class RecentFiles:
         self._now = now
         self._max_age = max_age
         self._is_offline = is_offline
+        self._fresh: list[tuple[Digest, Digest | None]] = []
+        self.has_answered = False
 
     def answer(self, request: Request) -> BinaryIO | None:
         """Return REQUEST opened; files with a digest are the fetcher's own business."""
@@ -52,13 +59,19 @@ class RecentFiles:
         key = self._key(request)
         kept = self._kept(key)
         if kept is not None and (self._is_offline or 0 <= self._now - kept.time < self._max_age):
+            self.has_answered = True
             return self._store.open(Digest.parse(kept.digest)) if kept.digest else None
         stream = self._fetcher.answer(request)
         content = stream.read() if stream is not None else None
         digest = self._store.put(content) if content is not None else None
-        document = msgspec.json.encode(_Kept(self._now, str(digest or "")))
-        self._store.record(key, document, (digest,) if digest else ())
+        self._fresh.append((key, digest))
         return io.BytesIO(content) if content is not None else None
+
+    def keep(self) -> None:
+        """Keep the answers that were fetched: what they say has held."""
+        for key, digest in self._fresh:
+            document = msgspec.json.encode(_Kept(self._now, str(digest or "")))
+            self._store.record(key, document, (digest,) if digest else ())
 
     def _kept(self, key: Digest) -> _Kept | None:
         document = self._store.action(key)
