@@ -77,6 +77,7 @@ def _remote(config: str) -> str:
 
 def _public(url: str) -> str:
     """Return URL without user and password, ``git@host:path`` as ``https://host/path``; "" if local."""
+    url = re.split(r"[?#]", url, maxsplit=1)[0]  # a token may stand there
     if scp := re.fullmatch(r"(?:[\w.-]+@)?([\w.-]+\.[\w-]+):(?!/)(.+)", url):
         return f"https://{scp[1]}/{scp[2].removesuffix('.git')}"
     if found := re.fullmatch(r"(https?|ssh|git)://(?:[^@/]*@)?([^/:]+)(:\d+)?/(.+)", url):
