@@ -70,7 +70,7 @@ def _remote(config: str) -> str:
         text = line.strip()
         if text.startswith("["):
             section = text
-        elif section == '[remote "origin"]' and (found := re.match(r"url\s*=\s*(\S+)$", text)):
+        elif section == '[remote "origin"]' and (found := re.match(r'url\s*=\s*"?([^\s"]+)"?$', text)):
             return _public(found[1])
     return ""
 
