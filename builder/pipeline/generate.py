@@ -73,6 +73,7 @@ def generate(
     (`builder.tree.merge.Merged.moves`), for the spec's own paths.
     """
     accounts = _accounts(site, content)
+    _check_user(site, accounts)
     local = _local(site, accounts, content.tree.entries, moves)
     own = _spec_files(site, accounts, content, moves)
     files = [
@@ -116,6 +117,27 @@ def _accounts(site: Site, content: Content) -> Accounts:
     return build_accounts(
         read, groups=spec.groups, users=spec.users, locate=site.project.document.position
     )
+
+
+def _check_user(site: Site, accounts: Accounts) -> None:
+    """Refuse a ``config.user`` that no engine could start: names are looked up in the image."""
+    spec = site.project.spec
+    if any(file.path.strip("/") in (PASSWD, GROUP) for file in spec.files):
+        return  # the spec writes its own
+    user, _, group = spec.config.user.partition(":")
+    where = site.project.document.position("config.user")
+    if user and not user.isdigit() and accounts.uid(user) is None:
+        raise SpecError(
+            f'user "{user}" is no user of the image',
+            where=where,
+            hint=f"add it under accounts.users; there are {', '.join(p.name for p in accounts.passwd)}",
+        )
+    if group and not group.isdigit() and accounts.gid(group) is None:
+        raise SpecError(
+            f'group "{group}" is no group of the image',
+            where=where,
+            hint=f"add it under accounts.groups; there are {', '.join(g.name for g in accounts.group)}",
+        )
 
 
 def _account_files(site: Site, accounts: Accounts, tree: ImageTree) -> tuple[NewFile, ...]:

@@ -352,6 +352,24 @@ def check_md5sums(world: World, package: str) -> list[str]:
     return [line.partition("  ")[2] for line in lines]
 
 
+def test_a_user_that_is_not_in_the_image_is_refused(world: World) -> None:
+    world.spec("packages: [libc]\nconfig: {user: 'ap:staf'}\n")
+    told = world.run("app.yaml")
+    assert told.status == 3
+    assert told.stderr.endswith(
+        'error: app.yaml:3:16: user "ap" is no user of the image\n\n'
+        "hint: add it under accounts.users; there are root, nobody\n"
+    )
+    world.spec("packages: [libc]\nconfig: {user: 'nobody:staf'}\n")
+    told = world.run("app.yaml")
+    assert told.stderr.endswith(
+        'error: app.yaml:3:16: group "staf" is no group of the image\n\n'
+        "hint: add it under accounts.groups; there are root, shadow, nogroup\n"
+    )
+    world.spec("packages: [libc]\nconfig: {user: '4711:nogroup'}\n")
+    assert world.run("app.yaml").status == 0
+
+
 def test_trimming_and_excluding_leave_truthful_md5sums(world: World) -> None:
     world.spec("packages: [hello]\n")
     assert world.run("app.yaml").status == 0
