@@ -10,9 +10,10 @@ The plan lives in the lock. Stability is worth more than cleverness (docs/adr/00
   of a plan made anew is below that of the kept one. Asked only when the units differ.
 
 Cost model. A unit changes in an update of the image with a probability (`change_rate`); a layer is
-downloaded whole when one of its units changes. The first plan sorts units by bytes per change and
-cuts that row where the sum of *bytes by changes* of the layers is least: big units that never change
-end up alone, small busy ones together in the tail.
+downloaded whole when one of its units changes, and is worth a request of its own (`REQUEST` bytes).
+The first plan sorts units by bytes per change and cuts that row where the sum of *bytes by changes*
+of the layers and of their requests is least: big units that never change end up alone, small busy
+ones together in the tail, and an image of a few hundred kilobytes is one or two layers.
 
 >>> plan({"glibc": 3_000_000, "openssl": 2_000_000, "tzdata": 400_000}, max_layers=4)
 (('glibc',), ('openssl', 'tzdata'))
@@ -30,6 +31,10 @@ Plan = tuple[tuple[str, ...], ...]
 
 HORIZON = 25
 """Updates that a plan made anew has to pay for itself in: about those of a stable release's life."""
+
+REQUEST = 256_000
+"""What one more layer costs who pulls the image first: as many bytes as come in a round trip of 40 ms
+at 50 Mbit/s."""
 
 _USUAL_RATE = 0.005
 _BUSY_RATE = 0.2
@@ -96,18 +101,21 @@ def _total_cost(layers: Plan, previous: Plan, units: Mapping[str, int]) -> float
     """Return the bytes to pull now by who has PREVIOUS, and in the next `HORIZON` updates."""
     present = set(previous)
     now = sum(units[name] for layer in layers if layer not in present for name in layer)
-    return now + HORIZON * expected_download(layers, units)
+    return now + HORIZON * expected_download(layers, units) + REQUEST * len(layers)
 
 
 def _anew(units: Mapping[str, int], room: int) -> Plan:
     """Return the plan for UNITS as if there were none; one layer of ROOM is left for a new tail."""
     order = sorted(units, key=lambda name: (-units[name] / change_rate(name), name))
-    cuts = _cut([units[name] for name in order], [change_rate(name) for name in order], max(1, room - 1))
+    sizes, rates = [units[name] for name in order], [change_rate(name) for name in order]
+    cuts = _cut(sizes, rates, max(1, room - 1), REQUEST / HORIZON)
     return tuple(tuple(sorted(order[start:end])) for start, end in pairwise(cuts))
 
 
-def _cut(sizes: Sequence[int], rates: Sequence[float], parts: int) -> list[int]:
-    """Return where to cut a row into PARTS so that the sum of bytes by changes is least.
+def _cut(sizes: Sequence[int], rates: Sequence[float], parts: int, each: float = 0.0) -> list[int]:
+    """Return where to cut a row into PARTS at most so that the sum of bytes by changes is least.
+
+    EACH is added for every part.
 
     Dynamic programming by divide and conquer: the cost of a stretch is a product of two sums of
     positive numbers, so it satisfies the quadrangle inequality and the best cut never moves back.
@@ -117,6 +125,7 @@ def _cut(sizes: Sequence[int], rates: Sequence[float], parts: int) -> list[int]:
     size_sums, rate_sums = _sums(sizes), _sums(rates)
     best = [0.0, *([inf] * count)]
     chosen: list[list[int]] = []
+    costs: list[float] = []
     for _ in range(min(parts, count)):
         following = [inf] * (count + 1)
         choice = [0] * (count + 1)
@@ -134,8 +143,10 @@ def _cut(sizes: Sequence[int], rates: Sequence[float], parts: int) -> list[int]:
             pending += [(low, end - 1, first, at), (end + 1, high, at, last)]
         best = following
         chosen.append(choice)
+        costs.append(best[count] + each * len(chosen))
+    few = min(range(len(costs)), key=lambda number: (costs[number], -number), default=-1)
     cuts = [count]
-    for choice in reversed(chosen):
+    for choice in reversed(chosen[: few + 1]):
         cuts.append(choice[cuts[-1]])
     return cuts[::-1]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from builder.pipeline.project import Project
     from builder.store.store import Store
 
-_VERSION = 1
+_VERSION = 2  # 1 may hold images made before effects were generated over links
 
 
 class Warm(NamedTuple):

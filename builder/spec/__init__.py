@@ -3,14 +3,12 @@ r"""The spec: what a user asks for, from YAML text with positions to values; no 
 >>> load_spec("distro: debian/trixie\npackages: [python3]", "web.yaml").spec.image
 'web'
 
-The grammar and PyYAML are imported by who loads a text. A run that has met the same text before can
-keep `remember`'s bytes and `recall` them, without either.
+The grammar and PyYAML are imported by who loads a text.
 """
 
 from __future__ import annotations
 
 from builder.digests import Json
-from builder.spec.memory import recall, remember
 from builder.spec.model import ImageSpec, SpecDocument
 
 
@@ -47,5 +45,5 @@ def inputs(spec: ImageSpec) -> dict[str, Json]:
 
 
 __all__ = [
-    "ImageSpec", "SpecDocument", "inputs", "json_schema", "load_spec", "recall", "remember", "starter",
+    "ImageSpec", "SpecDocument", "inputs", "json_schema", "load_spec", "starter",
 ]  # fmt: skip

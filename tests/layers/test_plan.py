@@ -30,7 +30,14 @@ def test_a_first_plan_parts_the_big_and_quiet_from_the_small_and_busy() -> None:
 
 
 def test_few_units_have_a_layer_each() -> None:
-    assert plan({"a": 3, "b": 2, "c": 1}, max_layers=20) == (("a",), ("b",), ("c",))
+    units = {"a": 30 * MB, "b": 20 * MB, "c": 10 * MB}
+    assert plan(units, max_layers=20) == (("a",), ("b",), ("c",))
+
+
+def test_units_too_small_for_a_request_of_their_own_share_a_layer() -> None:
+    units = {f"u{number}": 20_000 for number in range(9)}
+    assert plan(units, max_layers=20) == (tuple(sorted(units)),)
+    assert plan({**units, "llvm": 90 * MB}, max_layers=20) == (("llvm",), tuple(sorted(units)))
 
 
 def test_there_is_always_one_layer_for_packages() -> None:
@@ -39,16 +46,18 @@ def test_there_is_always_one_layer_for_packages() -> None:
 
 
 def test_a_new_unit_opens_a_tail_while_there_is_room_and_joins_it_then() -> None:
-    first = plan({"a": 30, "b": 20}, max_layers=4)
+    units = {"a": 30 * MB, "b": 20 * MB}
+    first = plan(units, max_layers=4)
     assert first == (("a",), ("b",))
-    second = plan({"a": 30, "b": 20, "c": 1}, first, max_layers=4)
+    units["c"] = MB
+    second = plan(units, first, max_layers=4)
     assert second == (("a",), ("b",), ("c",))
-    assert plan({"a": 30, "b": 20, "c": 1, "d": 9}, second, max_layers=4) == (("a",), ("b",), ("c", "d"))
+    assert plan({**units, "d": MB}, second, max_layers=4) == (("a",), ("b",), ("c", "d"))
 
 
 def test_a_unit_that_vanishes_leaves_its_layer_and_an_empty_layer_vanishes() -> None:
     previous = (("a", "b"), ("c",), ("d",))
-    assert plan({"b": 9, "d": 9}, previous, max_layers=4) == (("b",), ("d",))
+    assert plan({"b": 90 * MB, "d": 90 * MB}, previous, max_layers=4) == (("b",), ("d",))
 
 
 def test_a_plan_is_made_anew_only_when_that_pays() -> None:

@@ -7,14 +7,13 @@ import subprocess
 import sys
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.digests import canonical_json
 from builder.errors import SpecError
-from builder.spec import inputs, load_spec, recall, remember
+from builder.spec import inputs, load_spec
 from builder.spec.model import (
     Compression,
     Config,
@@ -355,14 +354,6 @@ def test_plain_scalars_are_taken_for_what_pyyaml_takes_them_for(text: str) -> No
 )
 def test_ordinary_words_need_no_quotes(text: str) -> None:
     assert kind_of(text) == "text"
-
-
-def test_a_loaded_spec_is_remembered_whole() -> None:
-    document = load_spec(FULL, "web.yaml")
-    again = recall(remember(document), "web.yaml")
-    assert again == document
-    with pytest.raises(msgspec.DecodeError):
-        recall(b"[1]", "web.yaml")
 
 
 def test_inputs_are_canonical_json_of_the_values_not_of_the_text() -> None:
