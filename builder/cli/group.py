@@ -7,10 +7,12 @@ Subcommands are imported when they run: their names and short help stand here, s
 from __future__ import annotations
 
 import importlib
+import os
 
 import click
 
 from builder import __version__
+from builder.errors import UsageError
 
 _COMMANDS = {
     "build": "Build an image from a spec (implied: imgbuild SPEC).",
@@ -50,6 +52,7 @@ class CommandGroup(click.Group):
         """Put ``build`` in front of words that name no command."""
         if args and args[0] not in _COMMANDS and args[0] not in _GROUP_OPTIONS:
             _refuse_misspelt_command(args[0])
+            _refuse_options_first(args)
             args = ["build", *args]
         return super().parse_args(ctx, args)
 
@@ -66,15 +69,23 @@ def imgbuild() -> None:
     """
 
 
+def _refuse_options_first(args: list[str]) -> None:
+    """Raise for options before a command's name, which would be taken for a spec of ``build``."""
+    word = next((arg for arg in args if not arg.startswith("-")), "")
+    if word in _COMMANDS and args[0].startswith("-") and not os.path.exists(word):
+        place = args.index(word)
+        words = " ".join(["imgbuild", word, *args[:place], *args[place + 1 :]])
+        raise UsageError(
+            f'options stand before the command "{word}"',
+            hint=f'write "{words}"',
+        )
+
+
 def _refuse_misspelt_command(word: str) -> None:
     """Raise for a WORD that is neither file nor option but almost a command's name."""
-    import os
-
     if word.startswith("-") or os.path.exists(word) or any(mark in word for mark in "./"):
         return
     import difflib
-
-    from builder.errors import UsageError
 
     near = difflib.get_close_matches(word, _COMMANDS, n=1)
     hint = f'did you mean "imgbuild {near[0]}"?' if near else 'try "imgbuild --help"'

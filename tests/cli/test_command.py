@@ -53,6 +53,10 @@ def test_each_command_has_help_and_stands_in_the_list(world: World, name: str) -
             ["lok", "app.yaml"],
             'there is no command and no file "lok"\n\nhint: did you mean "imgbuild lock"?',
         ),
+        (
+            ["-q", "lock", "x.yaml"],
+            'options stand before the command "lock"\n\nhint: write "imgbuild lock -q x.yaml"',
+        ),
         (["frob"], 'there is no command and no file "frob"\n\nhint: try "imgbuild --help"'),
         (
             ["none.yaml"],
