@@ -133,7 +133,11 @@ def _take(
     archive: Archive, ports: Ports, previous: Lock | None, recent: RecentFiles
 ) -> tuple[Snapshot, ...]:
     """Return the verified present state of every source."""
-    dates = {(s.repository, s.suite): s.date for s in previous.snapshots} if previous else {}
+    dates: dict[tuple[str, str], int] = {}
+    for snapshot in previous.snapshots if previous else ():
+        # Ubuntu's ports are another archive with the same suites: the older date is held against both.
+        place = (snapshot.repository, snapshot.suite)
+        dates[place] = min(snapshot.date, dates.get(place, snapshot.date))
     subjects = [
         Subject(
             source=source,
