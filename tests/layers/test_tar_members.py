@@ -130,11 +130,13 @@ def test_other_tools_list_and_unpack_the_same(tool: str, tmp_path: object) -> No
     if not shutil.which(tool):
         package = {"tar": "tar", "bsdtar": "libarchive-tools"}[tool]
         pytest.skip(f"MISSING TOOL: {tool} (Debian package {package})")
+    # libarchive 3.6 loses a pax linkpath that is not ASCII (bsdtar -t shows an empty target).
+    target = "é" * 80 if tool == "tar" else "t" * 160
     members = [
         Entry("d", DIRECTORY, 0o1777, mtime=5),
         Entry("d/" + "é" * 60, FILE, 0o640, mtime=6, size=3),
         Entry("d/" + "n" * 200, FILE, 0o755, mtime=7, size=600),
-        Entry("d/link", SYMLINK, 0o777, mtime=8, target="é" * 80),
+        Entry("d/link", SYMLINK, 0o777, mtime=8, target=target),
         Entry("d/hard", HARDLINK, 0o755, mtime=7, target="d/" + "n" * 200),
     ]
     environment = {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin", "TZ": "UTC"}

@@ -163,7 +163,11 @@ class Container:
                 ended = process.wait(20)
                 assert ended == status, f"exits {ended}, not {status}:\n{server.log()}"
         finally:
-            process.kill()  # --kill-child: all that it started goes with it
+            # The kernel forgets --kill-child when the program changes its user (prctl(2),
+            # PR_SET_PDEATHSIG): the first process of the namespace is killed, and all go with it.
+            if process.poll() is None:
+                os.kill(server._inner(), signal.SIGKILL)
+            process.kill()
             process.wait()
 
     def entering(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
