@@ -181,9 +181,11 @@ def _packets(signature: bytes, what: str) -> list[Packet]:
 
     try:
         packets = list(PacketPile.from_bytes(signature))
+        # Reading the tag of a packet that Sequoia does not know raises too.
+        is_other = any(packet.tag != Tag.Signature for packet in packets)
     except (RuntimeError, ValueError) as error:
         raise TrustError(f"the signature is unreadable: {_first_line(error)}", where=what) from error
-    if any(packet.tag != Tag.Signature for packet in packets):
+    if is_other:
         raise TrustError("the signature holds something else beside signatures", where=what)
     if not 0 < len(packets) <= _SIGNATURE_LIMIT:
         raise TrustError(f"there are {len(packets)} signatures, not 1 to {_SIGNATURE_LIMIT}", where=what)
